@@ -1,0 +1,37 @@
+# make run | test | demo | bench | lint
+SHELL := /bin/sh
+PY := .venv/bin/python
+PORT ?= 8000
+
+.PHONY: setup run test demo bench lint clean
+
+setup: .venv/installed
+	@$(PY) -m orchestrator_site.installing
+
+.venv/installed: requirements.txt requirements-dev.txt
+	@test -x $(PY) || python3 -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+run: setup
+	@$(PY) manage.py prepare
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" PORT=$(PORT) $(PY) -m honcho start --no-prefix
+
+demo: setup
+	@$(PY) manage.py demo
+
+test: setup
+	@$(PY) -m tests.suite
+
+bench: setup
+	@$(PY) -m tests.bench $(BENCH)
+
+lint: setup
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy orchestrator_site brain devices queues postprocessing
+	@$(PY) manage.py makemigrations --check --dry-run
+	@$(PY) manage.py check
+
+clean:
+	rm -rf var .pytest_cache .mypy_cache .ruff_cache

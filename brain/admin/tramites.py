@@ -1,0 +1,123 @@
+"""The appeals in the queue. Here, because rerun and authorise ask the brain."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from brain.verbs import TASK_VERBS
+from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin, badge
+from orchestrator_site.models import Event
+from queues.models import EvidenceFile, TramiteTask
+
+Status = TramiteTask.Status
+
+
+@admin.register(TramiteTask)
+class TramiteTaskAdmin(VerbAdmin, ReadOnlyAdmin):
+    verbs = TASK_VERBS
+    list_display = (
+        "id",
+        "expediente",
+        "site_id",
+        "state",
+        "why",
+        "attempts",
+        "worker",
+        "created_at",
+        "processed_at",
+    )
+    list_filter = ("status", "site_id", "error_class")
+    search_fields = ("=resource_id", "=case_id", "payload")
+    date_hierarchy = "created_at"
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "state",
+                    "why",
+                    "site_id",
+                    "resource_id",
+                    "expediente",
+                    "run",
+                    "priority",
+                    "attempts",
+                    "max_attempts",
+                    "worker",
+                    "available_at",
+                    "created_at",
+                    "started_at",
+                    "intent_at",
+                    "processed_at",
+                    "case_id",
+                )
+            },
+        ),
+        (_("Evidence"), {"fields": ("evidence",)}),
+        (_("What happened"), {"fields": ("thread",)}),
+        (
+            _("What is sent"),
+            {"fields": ("url_directa", "payload", "attachments", "flow_name", "flow_version")},
+        ),
+        (_("Result"), {"fields": ("result", "error_class", "error_log")}),
+    )
+    readonly_fields = ("state", "why", "expediente", "evidence", "thread")
+
+    @display(description=_("status"), ordering="status")
+    def state(self, row: TramiteTask) -> SafeString:
+        return badge(row.status, row.get_status_display(), row.tone)
+
+    @display(description=_("why"))
+    def why(self, row: TramiteTask) -> str:
+        if row.status == Status.HELD:
+            return row.hold_reason
+        if row.error_log:
+            return f"{row.get_error_class_display()}: {row.error_log}"[:200]
+        return "-"
+
+    @display(description=_("evidence"))
+    def evidence(self, row: TramiteTask) -> SafeString:
+        files = EvidenceFile.objects.filter(
+            object_type=row._meta.label_lower, object_id=str(row.pk)
+        )
+        shots = [file for file in files if file.kind == EvidenceFile.Kind.SCREENSHOT]
+        others = [file for file in files if file.kind != EvidenceFile.Kind.SCREENSHOT]
+        thumbs = format_html_join(
+            "",
+            '<a href="{}"><img class="thumb" loading="lazy" src="{}" alt="{}"></a>',
+            ((_url(file), _url(file), file.path.rpartition("/")[2]) for file in shots),
+        )
+        lines = format_html_join(
+            "",
+            '<li><a href="{}">{}</a> {} B <code title="SHA-256">{}</code></li>',
+            ((_url(f), f.path.rpartition("/")[2], f.size, f.sha256[:16]) for f in others),
+        )
+        return format_html('<div class="thumbs">{}</div><ul>{}</ul>', thumbs, lines)
+
+    @display(description=_("thread"))
+    def thread(self, row: TramiteTask) -> SafeString:
+        events = Event.objects.filter(case_id=row.case_id).order_by("id")
+        lines = format_html_join(
+            mark_safe("\n"),
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            (
+                (
+                    event.at.astimezone().strftime("%d.%m. %H:%M:%S"),
+                    event.object_type.rpartition(".")[2],
+                    f"{event.old} → {event.new}" if event.old else event.new,
+                    event.reason,
+                    f"{event.actor_kind} {event.actor}",
+                )
+                for event in events
+            ),
+        )
+        return format_html('<table class="plain">{}</table>', lines)
+
+
+def _url(file: EvidenceFile) -> str:
+    return reverse("evidence", args=[file.pk])

@@ -1,0 +1,204 @@
+"""One short view a list or verb."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework import mixins, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from brain import cycles, importing, previewing, reconciling
+from brain.api import serializers as shown
+from brain.models import (
+    Claim,
+    ClientAuthorisation,
+    Cycle,
+    Flow,
+    Motivo,
+    Organismo,
+    Reconciliation,
+)
+from brain.verbs import CLAIM_VERBS, FLOW_VERBS, ORGANISMO_VERBS, TASK_VERBS
+from orchestrator_site.api.errors import Conflict
+from orchestrator_site.api.views import (
+    ModelViewSet,
+    ReadOnlyViewSet,
+    ReasonSerializer,
+    with_verbs,
+)
+from orchestrator_site.models import Pause
+from queues import doorbell
+from queues.models import EvidenceFile, TramiteTask
+
+
+@with_verbs(*ORGANISMO_VERBS)
+class OrganismoViewSet(ModelViewSet):
+    queryset = Organismo.objects.all()
+    serializer_class = shown.OrganismoSerializer
+    filterset_fields = ("site_id", "active", "paused", "claim_method")
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @action(detail=True, required_permission="brain.view_organismo")
+    def preview(self, request: Request, pk: str | None = None) -> Response:
+        """Which cases the rule would take of the origin as it is now."""
+        return Response(previewing.preview(self.get_object()).as_dict())
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @action(detail=False, required_permission="brain.view_organismo", pagination_class=None)
+    def export(self, request: Request) -> Response:
+        """The rows as organismo_config.json."""
+        return Response(importing.export(Organismo.objects.order_by("site_id")))
+
+    @extend_schema(
+        request=shown.ImportSerializer,
+        responses=OpenApiTypes.OBJECT,
+        parameters=[OpenApiParameter("dry_run", bool)],
+    )
+    @action(
+        detail=False, methods=["post"], url_path="import", required_permission="brain.add_organismo"
+    )
+    def import_(self, request: Request) -> Response:
+        """Upsert by site_id: all of it or, with one refused, nothing."""
+        text = json.dumps(request.data, ensure_ascii=False, indent=2)
+        try:
+            report = importing.import_text(
+                text, dry_run=request.query_params.get("dry_run") in ("1", "true")
+            )
+        except importing.Malformed as error:
+            raise ValidationError({"configs": [str(error)]}) from error
+        if report.refused:
+            raise ValidationError({"configs": [str(refusal) for refusal in report.refused]})
+        return Response(report.__dict__)
+
+
+class MotivoViewSet(ModelViewSet):
+    queryset = Motivo.objects.all()
+    serializer_class = shown.MotivoSerializer
+    filterset_fields = ("organismo", "key")
+
+
+class ClientAuthorisationViewSet(ModelViewSet):
+    queryset = ClientAuthorisation.objects.all()
+    serializer_class = shown.ClientAuthorisationSerializer
+    filterset_fields = ("numclient",)
+
+
+@with_verbs(*FLOW_VERBS)
+class FlowViewSet(mixins.CreateModelMixin, ReadOnlyViewSet):
+    """POST makes the flow's next version; a version never changes."""
+
+    queryset = Flow.objects.all()
+    serializer_class = shown.FlowSerializer
+    filterset_fields = ("name", "active")
+
+
+@with_verbs(*CLAIM_VERBS)
+class ClaimViewSet(ReadOnlyViewSet):
+    queryset = Claim.objects.select_related("organismo")
+    serializer_class = shown.ClaimSerializer
+    filterset_fields = ("status", "method", "resource_id", "case_id", "organismo__site_id")
+
+
+@with_verbs(*TASK_VERBS)
+class TramiteTaskViewSet(ReadOnlyViewSet):
+    queryset = TramiteTask.objects.all()
+    serializer_class = shown.TramiteTaskSerializer
+    filterset_fields = ("status", "site_id", "resource_id", "case_id", "error_class", "worker")
+
+
+class EvidenceFileViewSet(ReadOnlyViewSet):
+    queryset = EvidenceFile.objects.all()
+    serializer_class = shown.EvidenceFileSerializer
+    filterset_fields = ("case_id", "object_type", "object_id", "kind")
+
+
+class ReconciliationViewSet(ReadOnlyViewSet):
+    queryset = Reconciliation.objects.all()
+    serializer_class = shown.ReconciliationSerializer
+
+    @extend_schema(request=None, responses=shown.ReconciliationSerializer)
+    @action(detail=False, methods=["post"], required_permission="brain.operate_claim")
+    def run(self, request: Request) -> Response:
+        """Compare now."""
+        return Response(self.get_serializer(reconciling.run()).data, status=201)
+
+    @extend_schema(request=ReasonSerializer, responses=OpenApiTypes.OBJECT)
+    @action(detail=True, methods=["post"], required_permission="brain.operate_claim")
+    def repair(self, request: Request, pk: str | None = None) -> Response:
+        """Mend every difference of this comparison as its kind says."""
+        given = ReasonSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        reason = given.validated_data["reason"]
+        repaired = [
+            difference["resource_id"]
+            for difference in self.get_object().differences
+            if reconciling.repair(reconciling.Difference(**difference), reason)
+        ]
+        return Response({"repaired": repaired})
+
+
+class CycleViewSet(ReadOnlyViewSet):
+    queryset = Cycle.objects.all()
+    serializer_class = shown.CycleSerializer
+    filterset_fields = ("outcome",)
+
+    @extend_schema(request=None, responses={202: OpenApiTypes.OBJECT})
+    @action(detail=False, methods=["post"], required_permission="brain.operate_cycle")
+    def run(self, request: Request) -> Response:
+        """Ask for a cycle at once."""
+        doorbell.ring("brain", "brain.tasks.cycle_now")
+        return Response({"status": "asked for"}, status=202)
+
+
+class BrainView(APIView):
+    """Whether the brain runs, what it last did, and what waits."""
+
+    required_permission = "brain.view_cycle"
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        return Response(cycles.status(timezone.now()))
+
+
+class BrainPauseView(APIView):
+    required_permission = "brain.operate_cycle"
+
+    @extend_schema(request=ReasonSerializer, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        """Pause the brain: no cycle begins, and a running one ends after the case at hand."""
+        given = ReasonSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        Pause.begin(cycles.BRAIN, given.validated_data["reason"])
+        return Response(cycles.status(timezone.now()))
+
+
+class BrainResumeView(APIView):
+    required_permission = "brain.operate_cycle"
+
+    @extend_schema(request=ReasonSerializer, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        """Let the brain run again."""
+        if Pause.of(cycles.BRAIN) is None:
+            raise Conflict
+        Pause.end(cycles.BRAIN, str(request.data.get("reason", "")))
+        return Response(cycles.status(timezone.now()))
+
+
+ROUTES: dict[str, type[viewsets.ViewSetMixin[Any]]] = {
+    "organismos": OrganismoViewSet,
+    "motivos": MotivoViewSet,
+    "authorisations": ClientAuthorisationViewSet,
+    "flows": FlowViewSet,
+    "claims": ClaimViewSet,
+    "cycles": CycleViewSet,
+    "reconciliations": ReconciliationViewSet,
+    "tramites": TramiteTaskViewSet,
+    "evidence": EvidenceFileViewSet,
+}

@@ -1,0 +1,19 @@
+"""Django's registration of the app."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class BrainConfig(AppConfig):
+    name = "brain"
+    verbose_name = _("Brain")
+
+    def ready(self) -> None:
+        from brain.claimers import session_token
+        from queues import doorbell, workers
+
+        doorbell.register(
+            doorbell.Tick("brain", "brain.tasks.session", "brain"),
+            doorbell.Tick("reconcile claims", "brain.tasks.reconcile", "brain", minutes=60),
+        )
+        workers.SECRETS["token"] = session_token

@@ -1,0 +1,134 @@
+"""The files that an organismo demands with an appeal: are they there, and fetching them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils.translation import gettext as _
+
+from brain import portal, rules
+from brain.claimers import portal_of
+from brain.models import ClientAuthorisation, Organismo
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What was found for one case. With `missing` the case is not claimed; held waits for a person."""
+
+    files: tuple[dict[str, Any], ...] = ()
+    missing: tuple[str, ...] = ()
+    hold_reason: str = ""
+
+
+@dataclass
+class Gatherer:
+    """Finds the attachments of an organismo's cases; `today` decides on authorisations."""
+
+    organismo: Organismo
+    today: date
+    demands: Sequence[rules.AttachmentDemand] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.demands = rules.parse_attachments(self.organismo.attachments)
+
+    @cached_property
+    def portal(self) -> portal.Portal:
+        return portal_of(self.organismo)
+
+    def check(self, case: rules.Case) -> Gathered:
+        """Look without fetching or storing anything."""
+        missing = tuple(
+            demand.name for demand in self._to_fetch() if not self._is_there(demand, case)
+        )
+        return Gathered(missing=missing, hold_reason=self._hold_reason(case))
+
+    def gather(self, case: rules.Case, case_id: object) -> Gathered:
+        """Fetch and store them, before the claim: what cannot be had must not strand a case."""
+        files: list[dict[str, Any]] = []
+        missing: list[str] = []
+        for demand in self._to_fetch():
+            content = self._content(demand, case)
+            if content is None:
+                missing.append(demand.name)
+            else:
+                files.append(_stored(f"attachments/{case_id}/{demand.name}", demand.name, content))
+        authorisation = self._authorisation(case)
+        if authorisation and self.authorisation_name:
+            with authorisation.file.open("rb") as file:
+                name = self.authorisation_name
+                files.append(_stored(f"attachments/{case_id}/{name}", name, file.read()))
+        if missing:
+            discard(files)
+            return Gathered(missing=tuple(missing))
+        return Gathered(files=tuple(files), hold_reason=self._hold_reason(case))
+
+    def authorisation_file(self, case_id: object, numclient: int) -> list[dict[str, Any]]:
+        """The client's authorisation as an attachment, for a case that waited for it."""
+        valid = ClientAuthorisation.objects.valid_for(numclient, self.today)
+        name = self.authorisation_name
+        if valid is None or not name:
+            return []
+        with valid.file.open("rb") as file:
+            return [_stored(f"attachments/{case_id}/{name}", name, file.read())]
+
+    @property
+    def authorisation_name(self) -> str:
+        names = [demand.name for demand in self.demands if demand.source == "authorisation"]
+        return names[0] if names else ""
+
+    def _to_fetch(self) -> list[rules.AttachmentDemand]:
+        return [demand for demand in self.demands if demand.source != "authorisation"]
+
+    def _is_there(self, demand: rules.AttachmentDemand, case: rules.Case) -> bool:
+        if demand.source == "intranet":
+            return self.portal.has(demand.path_for(case))
+        return _in_folder(demand.path_for(case)).is_file()
+
+    def _content(self, demand: rules.AttachmentDemand, case: rules.Case) -> bytes | None:
+        if demand.source == "intranet":
+            try:
+                return self.portal.fetch(demand.path_for(case))
+            except portal.DocumentMissing:
+                return None
+        path = _in_folder(demand.path_for(case))
+        return path.read_bytes() if path.is_file() else None
+
+    def _authorisation(self, case: rules.Case) -> ClientAuthorisation | None:
+        if case.numclient is None:
+            return None
+        return ClientAuthorisation.objects.valid_for(case.numclient, self.today)
+
+    def _hold_reason(self, case: rules.Case) -> str:
+        demanded = self.organismo.demands_authorisation or self.authorisation_name
+        if not demanded or self._authorisation(case):
+            return ""
+        return _("Client %(client)s has no authorisation on file.") % {"client": case.numclient}
+
+
+def discard(files: Sequence[dict[str, Any]]) -> None:
+    """Delete what was stored for a case that did not become ours."""
+    for file in files:
+        default_storage.delete(file["path"])
+
+
+def _stored(path: str, name: str, content: bytes) -> dict[str, Any]:
+    return {
+        "name": name,
+        "path": default_storage.save(path, ContentFile(content)),
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
+def _in_folder(relative: str) -> Path:
+    """A path of the attachments' folder; the demand's own check lets none leave it."""
+    return Path(settings.ATTACHMENTS_DIR) / relative

@@ -1,0 +1,189 @@
+"""One pass of the brain over its organismos."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from brain import origin, portal
+from brain.attachments import Gatherer
+from brain.claimers import ClaimerUnavailable, claimer_for
+from brain.claiming import ClaimRound, SiteReport
+from brain.models import Claim, Cycle, Organismo
+from brain.surveying import Found, survey
+from orchestrator_site.models import Pause
+from orchestrator_site.sessions import me
+from queues.models import TramiteTask
+
+logger = logging.getLogger(__name__)
+BRAIN = "brain"
+# A cycle still "running" after this has lost its process.
+ABANDONED_AFTER = timedelta(hours=1)
+Progress = Callable[[Organismo, SiteReport], None]
+
+
+def is_due(now: datetime | None = None) -> bool:
+    """Whether the interval since the last cycle's start has passed and nobody paused the brain."""
+    if Pause.of(BRAIN):
+        return False
+    last = Cycle.objects.order_by("-id").first()
+    now = now or timezone.now()
+    return last is None or now - last.started_at >= settings.BRAIN_SYNC_INTERVAL
+
+
+def step(stopped: Callable[[], bool]) -> bool:
+    """Run a cycle when its time has come."""
+    if not is_due():
+        return False
+    run_cycle(stopped=stopped)
+    return True
+
+
+def run_cycle(
+    sites: Sequence[str] = (),
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    progress: Progress = lambda organismo, report: None,
+) -> Cycle:
+    """Visit the organismos in force (or just `sites`), claiming up to the cycle's maximum.
+
+    An error of one organismo is recorded on it and ends its part alone.
+    """
+    _close_abandoned()
+    cycle = Cycle.objects.create(runner=me(BRAIN))
+    left = settings.BRAIN_MAX_CLAIMS
+    for organismo in _chosen(sites):
+        if stopped():
+            break
+        report = _visit(organismo, cycle, left, stopped)
+        left -= report.claimed
+        cycle.sites[organismo.site_id] = report.as_dict()
+        cycle.save(update_fields=["sites"])
+        progress(organismo, report)
+    failed = any(report["error"] for report in cycle.sites.values())
+    cycle.outcome = Cycle.Outcome.WITH_ERRORS if failed else Cycle.Outcome.DONE
+    if stopped():
+        cycle.outcome = Cycle.Outcome.STOPPED
+    cycle.finished_at = timezone.now()
+    cycle.save(update_fields=["outcome", "finished_at"])
+    return cycle
+
+
+def _visit(
+    organismo: Organismo, cycle: Cycle, left: int, stopped: Callable[[], bool]
+) -> SiteReport:
+    visit = ClaimRound(organismo, claimer_for(organismo), cycle=cycle, stopped=stopped)
+    report = visit.run(quota(organismo, left))
+    Organismo.objects.filter(pk=organismo.pk).update(
+        last_sync_at=timezone.now(), last_error=report.error
+    )
+    return report
+
+
+def quota(organismo: Organismo, left: int) -> int:
+    """How many cases may become ours now: the cycle's rest, the row's own limit, the queue's room."""
+    waiting = TramiteTask.objects.filter(
+        site_id=organismo.site_id,
+        status__in=(TramiteTask.Status.PENDING, TramiteTask.Status.PROCESSING),
+    ).count()
+    room = organismo.target_queue_depth - waiting
+    return max(0, min(left, organismo.claims_per_cycle, room))
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a cycle would do on one organismo. Cases beyond the quota wait for a later cycle."""
+
+    site_id: str
+    quota: int
+    account: str
+    cases: list[dict[str, Any]]
+    error_kind: str = ""
+    error: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return self.__dict__ | {"would_claim": sum(c["would_claim"] for c in self.cases)}
+
+
+def dry_run(sites: Sequence[str] = ()) -> Iterator[DryRun]:
+    """Log in and read everything as a cycle would; write nothing anywhere."""
+    left = settings.BRAIN_MAX_CLAIMS
+    for organismo in _chosen(sites):
+        result = _dry_visit(organismo, left)
+        left -= sum(case["would_claim"] for case in result.cases)
+        yield result
+
+
+def _dry_visit(organismo: Organismo, left: int) -> DryRun:
+    room = quota(organismo, left)
+    claimer = claimer_for(organismo)
+    cases: list[dict[str, Any]] = []
+    problem: Exception | None = None
+    try:
+        claimer.open()
+        for found in survey(organismo, Gatherer(organismo, timezone.localdate())):
+            claims = found.is_wanted and sum(case["would_claim"] for case in cases) < room
+            cases.append({**found.as_dict(), "would_claim": claims, "next": next_step(found, claims)})
+    except (ClaimerUnavailable, portal.PortalError, origin.OriginError) as error:
+        problem = error
+    finally:
+        claimer.close()
+    return DryRun(
+        site_id=organismo.site_id,
+        quota=room,
+        account=claimer.account,
+        cases=cases,
+        error_kind=type(problem).__name__ if problem else "",
+        error=str(problem or ""),
+    )
+
+
+def next_step(found: Found, would_claim: bool) -> str:
+    """What a cycle would do with the case, in words."""
+    if not found.is_wanted:
+        return _("left alone")
+    if not would_claim:
+        return _("a later cycle: this one's limit is reached")
+    return _("claimed and held") if found.verdict == "held" else _("claimed and queued")
+
+
+def _chosen(sites: Sequence[str]) -> list[Organismo]:
+    rows = Organismo.objects.in_force()
+    return list(rows.filter(site_id__in=sites) if sites else rows)
+
+
+def _close_abandoned() -> None:
+    old = Cycle.objects.filter(
+        outcome=Cycle.Outcome.RUNNING, started_at__lt=timezone.now() - ABANDONED_AFTER
+    )
+    old.update(outcome=Cycle.Outcome.ABANDONED, finished_at=timezone.now())
+
+
+def unqueued_claims() -> Any:
+    """Cases that are ours and have no task: to be given back, or queued when their cause is gone."""
+    return Claim.objects.filter(status__in=Claim.OURS, queued_at=None)
+
+
+def status(now: datetime) -> dict[str, Any]:
+    """Whether the brain runs, its last cycle, when the next is due, and what waits for a person."""
+    pause = Pause.of(BRAIN)
+    last = Cycle.objects.order_by("-id").first()
+    next_at = last.started_at + settings.BRAIN_SYNC_INTERVAL if last else now
+    return {
+        "paused": bool(pause),
+        "pause_reason": pause.reason if pause else "",
+        "last_cycle": last.pk if last else None,
+        "last_outcome": last.outcome if last else None,
+        "last_started_at": last.started_at if last else None,
+        "last_finished_at": last.finished_at if last else None,
+        "next_at": None if pause else max(next_at, now),
+        "unqueued_claims": unqueued_claims().count(),
+        "unproven_claims": Claim.objects.filter(status=Claim.Status.UNPROVEN).count(),
+    }

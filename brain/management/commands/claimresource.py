@@ -1,0 +1,44 @@
+"""Claim one case by its id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from brain import origin
+from brain.claimers import ClaimerUnavailable
+from brain.claiming import claim_resource
+from brain.enqueuing import NotQueued
+from brain.models import Claim
+from orchestrator_site.commands import ActingCommand
+
+
+class Command(ActingCommand):
+    help = "Claim one case of the origin now, prove it and queue it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("id", type=int, help="idRecurso")
+        parser.add_argument("--site", help="the organismo, where several match")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            found = claim_resource(options["id"], options["site"])
+        except (origin.OriginError, ClaimerUnavailable, NotQueued, LookupError) as error:
+            raise CommandError(str(error)) from error
+        claim = Claim.objects.filter(resource_id=options["id"]).first()
+        answer = {
+            **found.as_dict(),
+            "claim": claim.status if claim else None,
+            "queued": bool(claim and claim.queued_at),
+            "message": claim.message if claim else "",
+        }
+        if options["json"]:
+            self.put_json(answer)
+        else:
+            self.put_table(
+                f"Case {options['id']}", ("", ""), [(k, v) for k, v in answer.items() if v]
+            )
+        if not answer["queued"]:
+            raise CommandError("The case was not queued.")

@@ -1,0 +1,175 @@
+"""The ledger against the origin: what is ours there, here, or with a person by now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.db.models import Q
+
+from brain import origin, portal, surveying
+from brain.attachments import discard
+from brain.claimers import ClaimerUnavailable, claimer_for
+from brain.claiming import ClaimRound, is_anothers, is_ours
+from brain.models import Claim, Organismo, Reconciliation
+from queues.models import TramiteTask
+
+logger = logging.getLogger(__name__)
+
+
+class Kind(StrEnum):
+    """The three lists. Each has one repair."""
+
+    # Queue it, as the next cycle would.
+    OURS_THERE_NOT_HERE = "ours_there_not_here"
+    # Close the claim and cancel its task: the case is free again.
+    HERE_NOT_OURS_THERE = "here_not_ours_there"
+    # Close the claim and cancel its task: the person has it.
+    TAKEN_OVER = "taken_over"
+
+
+@dataclass(frozen=True)
+class Difference:
+    kind: str
+    site_id: str
+    resource_id: int
+    expediente: str
+    claim_id: int | None
+    shown: dict[str, Any]
+
+
+def run(sites: Iterable[str] = ()) -> Reconciliation:
+    """Compare every active organismo (or just `sites`) and store what differs."""
+    found: list[dict[str, Any]] = []
+    errors: dict[str, str] = {}
+    rows = Organismo.objects.filter(active=True)
+    wanted = set(sites)
+    for organismo in rows.filter(site_id__in=wanted) if wanted else rows:
+        try:
+            found += [asdict(one) for one in differences(organismo)]
+        except (origin.OriginError, portal.PortalError, ClaimerUnavailable) as error:
+            errors[organismo.site_id] = f"{type(error).__name__}: {error}"
+    return Reconciliation.objects.create(differences=found, errors=errors)
+
+
+def differences(organismo: Organismo) -> Iterator[Difference]:
+    """What the ledger and the origin say differently of one organismo's cases."""
+    yield from _ours_there(organismo)
+    yield from _ours_here(organismo)
+
+
+def _ours_there(organismo: Organismo) -> Iterator[Difference]:
+    account = account_of(organismo)
+    rows = origin.ours(organismo.patterns, account, organismo.claimed_rule)
+    for page in surveying.batched(origin.stream(rows), origin.PAGE):
+        ids = [row["idRecurso"] for row in page]
+        known = surveying.queued_ids(ids)
+        for row in page:
+            mine = is_ours(row, account, organismo.claimed_rule)
+            if mine and row["idRecurso"] not in known:
+                yield _difference(Kind.OURS_THERE_NOT_HERE, organismo, row["idRecurso"], row, None)
+
+
+def _ours_here(organismo: Organismo) -> Iterator[Difference]:
+    """Claims in force whose appeal is not sent yet: once it is, the case goes its own way."""
+    claims = Claim.objects.filter(organismo=organismo, status__in=Claim.OURS).order_by("id")
+    for page in surveying.batched(claims.iterator(chunk_size=origin.PAGE), origin.PAGE):
+        open_ids = {claim.resource_id for claim in page} - _ended([c.resource_id for c in page])
+        shown = origin.read_back(open_ids)
+        for claim in page:
+            row = shown.get(claim.resource_id)
+            if claim.resource_id not in open_ids:
+                continue
+            if is_ours(row, claim.account, organismo.claimed_rule):
+                continue
+            theirs = is_anothers(row, claim.account)
+            kind = Kind.TAKEN_OVER if theirs else Kind.HERE_NOT_OURS_THERE
+            yield _difference(kind, organismo, claim.resource_id, row, claim)
+
+
+def _ended(ids: list[int]) -> set[int]:
+    live = Q(status__in=TramiteTask.LIVE)
+    tasks = TramiteTask.objects.filter(resource_id__in=ids)
+    return set(tasks.exclude(live).values_list("resource_id", flat=True)) - set(
+        tasks.filter(live).values_list("resource_id", flat=True)
+    )
+
+
+def _difference(
+    kind: Kind, organismo: Organismo, pk: int, row: dict[str, Any] | None, claim: Claim | None
+) -> Difference:
+    shown = {name: (row or {}).get(name) for name in ("TExp", "Estado", "UsuarioAsignado")}
+    number = claim.expediente if claim else str((row or {}).get("Expedient") or "")
+    return Difference(
+        kind, organismo.site_id, pk, number, claim.pk if claim else None, shown if row else {}
+    )
+
+
+def account_of(organismo: Organismo) -> str:
+    """Our name on this organismo: what the last claim's session showed, else the configured one."""
+    last = Claim.objects.filter(organismo=organismo, status__in=Claim.OURS).first()
+    configured = organismo.configured_account
+    if organismo.claim_method == Organismo.ClaimMethod.SQL or last is None:
+        return configured
+    return last.account
+
+
+def repair(difference: Difference, reason: str) -> bool:
+    """Mend one difference as its kind says; False where it is gone by now."""
+    organismo = Organismo.objects.get(site_id=difference.site_id)
+    if difference.kind == Kind.OURS_THERE_NOT_HERE:
+        return _queue(organismo, difference.resource_id)
+    claim = Claim.objects.filter(pk=difference.claim_id, status__in=Claim.OURS).first()
+    row = origin.read_back([difference.resource_id]).get(difference.resource_id)
+    if claim is None or is_ours(row, claim.account, organismo.claimed_rule):
+        return False
+    over = difference.kind == Kind.TAKEN_OVER
+    return close(claim, Claim.Status.TAKEN_OVER if over else Claim.Status.RELEASED, reason)
+
+
+def release(claim: Claim, reason: str) -> bool:
+    """Give a case back to the origin as it was, and end its waiting task; False where a worker
+    has it, it was sent, or it is not ours any more."""
+    if claim.status not in (*Claim.OURS, Claim.Status.UNPROVEN) or not _may_close(claim):
+        return False
+    if not close(claim, Claim.Status.RELEASED, reason):
+        return False
+    given_back = origin.release(claim.resource_id, claim.account, claim.before)
+    if not given_back:
+        logger.warning("claim %s released here; in the origin it was not ours", claim.pk)
+    return True
+
+
+def close(claim: Claim, to: str, reason: str) -> bool:
+    """End a claim and what waits of its task."""
+    if not _may_close(claim):
+        return False
+    for task in TramiteTask.objects.filter(resource_id=claim.resource_id):
+        if task.status in (task.Status.PENDING, task.Status.HELD):
+            stopped = task.cancel(reason) or task.reject(reason)
+            if not stopped:
+                return False
+            discard(task.attachments)
+    return claim.move(to, reason, message=reason)
+
+
+def _may_close(claim: Claim) -> bool:
+    """No task of the case is running, in doubt or sent."""
+    status = TramiteTask.Status
+    busy = (status.PROCESSING, status.IN_DOUBT, *TramiteTask.SENT)
+    return not TramiteTask.objects.filter(resource_id=claim.resource_id, status__in=busy).exists()
+
+
+def _queue(organismo: Organismo, pk: int) -> bool:
+    row = origin.read(pk)
+    visit = ClaimRound(organismo, claimer_for(organismo))
+    visit.claimer.account = account_of(organismo)
+    if row is None or not is_ours(row, visit.claimer.account, organismo.claimed_rule):
+        return False
+    if surveying.queued_ids([pk]):
+        return False
+    visit._recover_one(row)
+    return visit.report.queued == 1

@@ -1,0 +1,126 @@
+"""Looking at the origin: which cases each filter keeps and drops, and why. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+from django.db.models import Q
+
+from brain import origin, rules
+from brain.attachments import Gathered, Gatherer
+from brain.models import Motivo, Organismo
+from queues.models import TramiteTask
+
+T = TypeVar("T")
+CASES = uuid.UUID("5c0f7a53-6c53-5d3c-9b34-0e6f2a1c7d10")
+PAGE = 500
+
+
+@dataclass(frozen=True)
+class Found:
+    """A candidate of the origin with what would become of it.
+
+    `verdict`: accepted, discarded, incomplete, already_queued, missing_attachments, held.
+    """
+
+    judgement: rules.Judgement
+    verdict: str
+    reason: str = ""
+    gathered: Gathered = Gathered()
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.verdict in ("accepted", "held")
+
+    @property
+    def pretty(self) -> str:
+        return json.dumps(self.judgement.payload, ensure_ascii=False, indent=2, default=str)
+
+    def as_dict(self) -> dict[str, Any]:
+        judged = self.judgement
+        return {
+            "idRecurso": judged.case.id_recurso,
+            "expediente": judged.expediente or judged.case.expediente,
+            "repaired_from": judged.repaired_from,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "missing": [*judged.missing, *self.gathered.missing],
+            "link": judged.link,
+            "payload": judged.payload,
+        }
+
+
+def case_id_for(id_recurso: int) -> uuid.UUID:
+    """The case's thread: the same for every attempt, on every host, without asking anybody."""
+    return uuid.uuid5(CASES, f"recurso:{id_recurso}")
+
+
+def site_rules(organismo: Organismo) -> rules.SiteRules:
+    """What the pure rules need of the organismo; its own motivos come before the general ones."""
+    own = Q(organismo=organismo) | Q(organismo=None)
+    motivos = sorted(
+        Motivo.objects.filter(own), key=lambda row: (row.organismo_id is None, row.position)
+    )
+    return rules.SiteRules(
+        site_id=organismo.site_id,
+        regex=organismo.regex_expediente,
+        url_template=organismo.url_template,
+        repair=organismo.repair,
+        motivos=tuple(row.template for row in motivos),
+        demands_authorisation=organismo.demands_authorisation,
+        attachments=tuple(rules.parse_attachments(organismo.attachments)),
+    )
+
+
+def survey(organismo: Organismo, gatherer: Gatherer | None = None) -> Iterator[Found]:
+    """Every candidate with its verdict, in the order of the ids, a page in memory at a time.
+
+    With a gatherer it is also looked whether the attachments could be had.
+    """
+    judged_by = site_rules(organismo)
+    rows = origin.stream(origin.discovery(organismo.patterns, organismo.texp_values))
+    for page in batched(rows, PAGE):
+        known = queued_ids(row["idRecurso"] for row in page)
+        for row in page:
+            judgement = rules.judge(rules.Case.from_row(row), judged_by)
+            yield _found(judgement, known, gatherer)
+
+
+def _found(judgement: rules.Judgement, known: set[int], gatherer: Gatherer | None) -> Found:
+    if judgement.verdict != rules.Verdict.ACCEPTED:
+        return Found(judgement, str(judgement.verdict.value), judgement.reason)
+    if judgement.case.id_recurso in known:
+        return Found(
+            judgement, "already_queued", "a task exists: only a person's rerun makes another"
+        )
+    if gatherer is None:
+        return Found(judgement, "accepted")
+    return weigh(judgement, gatherer.check(judgement.case))
+
+
+def weigh(judgement: rules.Judgement, gathered: Gathered) -> Found:
+    """The verdict on an acceptable case, by its attachments."""
+    if gathered.missing:
+        reason = f"missing: {', '.join(gathered.missing)}"
+        return Found(judgement, "missing_attachments", reason, gathered)
+    if gathered.hold_reason:
+        return Found(judgement, "held", gathered.hold_reason, gathered)
+    return Found(judgement, "accepted", "", gathered)
+
+
+def queued_ids(ids: Iterable[int]) -> set[int]:
+    """Which of these cases have a task, of any status and on any site."""
+    tasks = TramiteTask.objects.filter(resource_id__in=list(ids))
+    return set(tasks.values_list("resource_id", flat=True))
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of at most `size`."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

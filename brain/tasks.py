@@ -1,0 +1,26 @@
+"""What the django-q2 cluster `brain` calls."""
+
+from __future__ import annotations
+
+from brain import cycles, reconciling
+from orchestrator_site.actors import ActorKind, acting_as
+from orchestrator_site.sessions import me, run_leased
+from orchestrator_site.stopping import Stop, note_for
+
+
+def session() -> bool:
+    """The brain's loop for some minutes; at once done where another session has the lease."""
+    with acting_as(ActorKind.BRAIN, me("brain")):
+        return run_leased("brain", cycles.step, Stop(note_for("brain")))
+
+
+def cycle_now(site_id: str = "") -> str:
+    """One cycle at once, whatever the interval: what "Run now" rings for."""
+    with acting_as(ActorKind.BRAIN, me("brain")):
+        return str(cycles.run_cycle([site_id] if site_id else []))
+
+
+def reconcile() -> dict[str, int]:
+    """Compare the ledger with the origin; the differences are for staff to see."""
+    with acting_as(ActorKind.BRAIN, me("brain")):
+        return reconciling.run().counts()

@@ -1,0 +1,161 @@
+"""What a person does to appeals, claims and organismos."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from brain import enqueuing, holding, reconciling
+from brain.models import Claim, Flow, Organismo
+from orchestrator_site.models import Event
+from orchestrator_site.verbs import Verb
+from queues import doorbell
+from queues.models import TramiteTask
+
+Task = TramiteTask.Status
+
+
+def _rerun(task: TramiteTask, reason: str) -> bool:
+    enqueuing.rerun(task, reason)
+    return True
+
+
+def _pause(organismo: Organismo, reason: str) -> bool:
+    return _switch(organismo, True, reason)
+
+
+def _resume(organismo: Organismo, reason: str) -> bool:
+    return _switch(organismo, False, reason)
+
+
+def _switch(organismo: Organismo, paused: bool, reason: str) -> bool:
+    rows = Organismo.objects.filter(pk=organismo.pk, paused=not paused)
+    if not rows.update(paused=paused):
+        return False
+    old, new = ("running", "paused") if paused else ("paused", "running")
+    Event.record([organismo], old, new, reason)
+    return True
+
+
+def _run_now(organismo: Organismo, reason: str) -> bool:
+    doorbell.ring("brain", "brain.tasks.cycle_now", organismo.site_id)
+    Event.record([organismo], "", "run asked for", reason)
+    return True
+
+
+def _activate(flow: Flow, reason: str) -> bool:
+    flow.activate(reason)
+    return True
+
+
+TASK_VERBS = (
+    Verb(
+        "authorise",
+        _("Authorise"),
+        _("The appeal goes into the queue and will be sent."),
+        holding.authorise,
+        lambda task: task.status == Task.HELD,
+        icon="check_circle",
+    ),
+    Verb(
+        "reject",
+        _("Reject"),
+        _("The appeal ends without being sent. Its claim stays until it is released."),
+        TramiteTask.reject,
+        lambda task: task.status == Task.HELD,
+        icon="cancel",
+        is_dangerous=True,
+    ),
+    Verb(
+        "hold",
+        _("Hold"),
+        _("No worker takes the appeal until somebody authorises it."),
+        TramiteTask.hold,
+        lambda task: task.status == Task.PENDING,
+        icon="pause_circle",
+    ),
+    Verb(
+        "cancel",
+        _("Cancel"),
+        _("The appeal ends without being sent. Its claim stays until it is released."),
+        TramiteTask.cancel,
+        lambda task: task.status == Task.PENDING,
+        icon="cancel",
+        is_dangerous=True,
+    ),
+    Verb(
+        "confirm_sent",
+        _("It was sent"),
+        _("The appeal counts as sent, its receipt as missing. It is not sent again."),
+        TramiteTask.confirm_sent,
+        lambda task: task.status == Task.IN_DOUBT,
+        icon="mark_email_read",
+    ),
+    Verb(
+        "confirm_not_sent",
+        _("It was not sent: send it"),
+        _("The appeal goes back into the queue and WILL be sent. Look at the site first."),
+        TramiteTask.confirm_not_sent,
+        lambda task: task.status == Task.IN_DOUBT,
+        icon="replay",
+        is_dangerous=True,
+    ),
+    Verb(
+        "rerun",
+        _("Run again"),
+        _("A new task files the appeal once more, even where it was sent before."),
+        _rerun,
+        lambda task: task.status in TramiteTask.FINAL,
+        icon="replay",
+        is_dangerous=True,
+    ),
+)
+
+CLAIM_VERBS = (
+    Verb(
+        "release",
+        _("Give back"),
+        _("The case becomes free in the origin again, and its waiting task is cancelled."),
+        reconciling.release,
+        lambda claim: claim.status in (*Claim.OURS, Claim.Status.UNPROVEN),
+        icon="undo",
+        is_dangerous=True,
+    ),
+)
+
+ORGANISMO_VERBS = (
+    Verb(
+        "pause",
+        _("Pause"),
+        _("The brain claims nothing more for it. What is queued goes on."),
+        _pause,
+        lambda organismo: not organismo.paused,
+        icon="pause_circle",
+    ),
+    Verb(
+        "resume",
+        _("Resume"),
+        _("The brain claims for it again from the next cycle on."),
+        _resume,
+        lambda organismo: organismo.paused,
+        icon="play_circle",
+    ),
+    Verb(
+        "run_now",
+        _("Run now"),
+        _("The brain visits it at once, whatever the interval."),
+        _run_now,
+        lambda organismo: organismo.active and not organismo.paused,
+        icon="bolt",
+    ),
+)
+
+FLOW_VERBS = (
+    Verb(
+        "activate",
+        _("Activate"),
+        _("New tasks carry this version from now on; tasks in the queue keep theirs."),
+        _activate,
+        lambda flow: not flow.active,
+        icon="verified",
+    ),
+)

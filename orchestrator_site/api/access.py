@@ -1,0 +1,70 @@
+"""Who may ask what: keys, roles, scopes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework import exceptions, permissions
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.request import Request
+
+from orchestrator_site.actors import ActorKind, act_as
+from orchestrator_site.models import ApiKey
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`Authorization: Bearer KEY` (or `Api-Key KEY`)."""
+
+    def authenticate(self, request: Request) -> tuple[Any, ApiKey] | None:
+        scheme, _space, key = get_authorization_header(request).decode("latin-1").partition(" ")
+        if scheme.lower() not in ("bearer", "api-key"):
+            return None
+        api_key = ApiKey.of(key.strip())
+        if api_key is None:
+            raise exceptions.AuthenticationFailed(_("This key is unknown, expired or disabled."))
+        act_as(ActorKind.API_KEY, f"{api_key.user.get_username()}/{api_key.name}")
+        return api_key.user, api_key
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):
+    target_class = ApiKeyAuthentication
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer"}
+
+
+class RolePermission(permissions.BasePermission):
+    """Django's permissions by role, narrowed by the key's scope.
+
+    A view names `required_permission` for its verb; reading asks for the model's view permission.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not request.user or not request.user.is_authenticated:
+            return False
+        needed = self.needed(request, view)
+        return self.in_scope(request, needed) and request.user.has_perms(needed)
+
+    def needed(self, request: Request, view: Any) -> list[str]:
+        if named := getattr(view, "required_permission", None):
+            return [named]
+        queryset = getattr(view, "queryset", None)
+        if queryset is None:
+            return []
+        meta = queryset.model._meta
+        verb = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
+        return [f"{meta.app_label}.{verb.get(request.method or '', 'view')}_{meta.model_name}"]
+
+    def in_scope(self, request: Request, needed: list[str]) -> bool:
+        if not isinstance(request.auth, ApiKey) or request.auth.scope == ApiKey.Scope.ADMIN:
+            return True
+        if request.method in permissions.SAFE_METHODS:
+            return True
+        operates = all(".operate_" in permission for permission in needed) and bool(needed)
+        return request.auth.scope == ApiKey.Scope.OPERATE and operates

@@ -1,0 +1,82 @@
+"""View sets with verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from orchestrator_site import verbs
+from orchestrator_site.api.errors import Conflict
+from orchestrator_site.verbs import Verb
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    """Input of the verbs that take something from somebody."""
+
+    reason = serializers.CharField(min_length=3, max_length=1000)
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """The one shape of errors."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+    fields = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()), required=False
+    )
+
+
+class ReadOnlyViewSet(viewsets.ReadOnlyModelViewSet[Any]):
+    """Rows that a machine writes: list, filter, read."""
+
+    required_permission: str | None = None
+
+
+class ModelViewSet(viewsets.ModelViewSet[Any]):
+    """Configuration: list, filter, read, write."""
+
+    required_permission: str | None = None
+
+
+ViewSet = TypeVar("ViewSet", bound=type[viewsets.GenericViewSet[Any]])
+
+
+def with_verbs(*declared: Verb) -> Callable[[ViewSet], ViewSet]:
+    """Give a view set one endpoint per verb: POST .../{id}/{verb} with a reason."""
+
+    def decorate(viewset: ViewSet) -> ViewSet:
+        assert viewset.queryset is not None
+        permission = verbs.operate_permission(viewset.queryset.model)
+        for verb in declared:
+            setattr(viewset, verb.name, _endpoint(verb, permission))
+        return viewset
+
+    return decorate
+
+
+def _endpoint(verb: Verb, permission: str) -> Any:
+    def act(self: viewsets.GenericViewSet[Any], request: Request, pk: str | None = None) -> Response:
+        given = ReasonSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        row = self.get_object()
+        try:
+            done = verb.fits(row) and verb.run(row, given.validated_data["reason"])
+        except verbs.Refused as error:
+            raise Conflict(str(error)) from error
+        if not done:
+            raise Conflict(_("The row is not in a state for this (any more)."))
+        return Response(self.get_serializer(self.get_object()).data)
+
+    act.__name__ = verb.name
+    act.__doc__ = f"{verb.label}. {verb.consequence}"
+    described = extend_schema(request=ReasonSerializer, responses={409: ProblemSerializer})(act)
+    return action(
+        detail=True, methods=["post"], url_path=verb.path, required_permission=permission
+    )(described)

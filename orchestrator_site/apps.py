@@ -1,0 +1,17 @@
+"""The ground that every app stands on."""
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
+
+
+class OrchestratorSiteConfig(AppConfig):
+    name = "orchestrator_site"
+    verbose_name = _("Control room")
+
+    def ready(self) -> None:
+        from orchestrator_site import checks  # noqa: F401  registers the system checks
+        from orchestrator_site import roles
+
+        # Permissions exist only after a migration: the roles follow each app's.
+        post_migrate.connect(roles.sync, dispatch_uid="roles")

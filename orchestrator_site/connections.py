@@ -1,0 +1,80 @@
+"""Connection settings: from the strings that people write to what Django wants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+ODBC_OPTIONS = {"connection_timeout": 5, "query_timeout": 30, "connection_retries": 1}
+
+
+def parse_odbc(text: str) -> dict[str, str]:
+    """`DRIVER={...};SERVER=a,1433;UID=u;PWD=p` as a dict with upper-case keys.
+
+    A value in braces may hold `;`, and `}}` stands for a brace in it.
+    """
+    values: dict[str, str] = {}
+    rest = text.strip()
+    while rest:
+        key, _, rest = rest.partition("=")
+        rest = rest.lstrip()
+        if rest.startswith("{"):
+            end = 1
+            while (end := rest.find("}", end)) != -1 and rest[end : end + 2] == "}}":
+                end += 2
+            if end == -1:
+                raise ValueError("A '{' of the connection string is never closed.")
+            value, rest = rest[1:end].replace("}}", "}"), rest[end + 1 :].lstrip(" ;")
+        else:
+            value, _, rest = rest.partition(";")
+        if key.strip():
+            values[key.strip(" ;\t\n").upper()] = value.strip()
+    return values
+
+
+def sql_server(values: dict[str, str], time_zone: str) -> dict[str, Any]:
+    """The database alias for SQL Server; `values` has the keys of a connection string.
+
+    Without DRIVER (or with `mssql_python`) Microsoft's driver from the wheel is used, else the
+    ODBC driver of that name.
+    """
+    server = values.get("SERVER", "")
+    host, _, port = server.removeprefix("tcp:").partition(",")
+    driver = values.get("DRIVER", "").strip("{}")
+    options: dict[str, Any] = dict(ODBC_OPTIONS)
+    if driver in ("", "mssql_python"):
+        options["python_driver"] = "mssql_python"
+    else:
+        options["driver"] = driver
+    passed_on = {"ENCRYPT": "Encrypt", "TRUSTSERVERCERTIFICATE": "TrustServerCertificate"}
+    options["extra_params"] = ";".join(
+        f"{name}={values[key]}" for key, name in passed_on.items() if key in values
+    )
+    trusted = values.get("TRUSTED_CONNECTION", "").lower() in ("yes", "1", "true")
+    return {
+        "ENGINE": "mssql",
+        "HOST": host,
+        "PORT": port,
+        "NAME": values.get("DATABASE", ""),
+        "USER": "" if trusted else values.get("UID", ""),
+        "PASSWORD": "" if trusted else values.get("PWD", ""),
+        "Trusted_Connection": "yes" if trusted else "no",
+        "TIME_ZONE": time_zone,
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+    }
+
+
+def sqlite(path: Path, **extra: Any) -> dict[str, Any]:
+    """An SQLite alias that several processes can write at once."""
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": path,
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+        **extra,
+    }

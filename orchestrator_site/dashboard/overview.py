@@ -1,0 +1,124 @@
+"""The front page: is anything wrong, and is work flowing?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, Min
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from brain import cycles
+from brain.models import Claim, Cycle, Organismo
+from devices.models import Worker
+from queues.models import TramiteTask
+
+Status = TramiteTask.Status
+# What the queue shows, in the order of an appeal's way.
+SHOWN = (
+    Status.HELD,
+    Status.PENDING,
+    Status.PROCESSING,
+    Status.IN_DOUBT,
+    Status.COMPLETED,
+    Status.COMPLETED_WITH_ERRORS,
+    Status.FAILED,
+    Status.CANCELLED,
+)
+
+
+def environment(request: HttpRequest) -> list[Any] | None:
+    """The badge beside the title."""
+    return [_("Demo"), "warning"] if settings.DEMO else None
+
+
+def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """What the front page shows."""
+    now = timezone.now()
+    return context | {
+        "brain": cycles.status(now),
+        "worries": worries(),
+        "states": states(),
+        "oldest": oldest_waiting(),
+        "organismos": organismos(),
+        "cycles": Cycle.objects.all()[:5],
+        "workers": Worker.objects.all()[:8],
+        "recent": TramiteTask.objects.order_by("-processed_at", "-id")[:8],
+    }
+
+
+def states() -> list[dict[str, Any]]:
+    counted = dict(TramiteTask.objects.values_list("status").annotate(Count("id")))
+    url = reverse("admin:queues_tramitetask_changelist")
+    return [
+        {
+            "label": status.label,
+            "tone": TramiteTask.TONES[status],
+            "count": counted.get(status.value, 0),
+            "url": f"{url}?status__exact={status.value}",
+        }
+        for status in SHOWN
+    ]
+
+
+def oldest_waiting() -> datetime | None:
+    """When the appeal that waits longest was queued."""
+    return TramiteTask.objects.waiting().aggregate(at=Min("created_at"))["at"]
+
+
+def organismos() -> list[dict[str, Any]]:
+    """Each active organismo: its queue against the target, claims today, its last error."""
+    waiting = _by_site(TramiteTask.objects.waiting())
+    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    claims = Claim.objects.filter(started_at__gte=today, status__in=Claim.OURS)
+    claimed = dict(claims.values_list("organismo__site_id").annotate(Count("id")))
+    return [
+        {
+            "row": row,
+            "waiting": waiting.get(row.site_id, 0),
+            "percent": min(100, 100 * waiting.get(row.site_id, 0) // (row.target_queue_depth or 1)),
+            "claimed": claimed.get(row.site_id, 0),
+        }
+        for row in Organismo.objects.filter(active=True)
+    ]
+
+
+def _by_site(tasks: Any) -> dict[str, int]:
+    return dict(tasks.order_by().values_list("site_id").annotate(Count("id")))
+
+
+def worries() -> list[dict[str, Any]]:
+    """What a person should look at, worst first; nothing when all is well."""
+    tasks = reverse("admin:queues_tramitetask_changelist")
+    claims = reverse("admin:brain_claim_changelist")
+    status = cycles.status(timezone.now())
+    counted = {state["label"]: state["count"] for state in states()}
+    found = [
+        (
+            counted[Status.IN_DOUBT.label],
+            _("appeals may have been sent: decide each"),
+            f"{tasks}?status__exact=in_doubt",
+        ),
+        (status["unproven_claims"], _("unproven claims"), f"{claims}?status__exact=unproven"),
+        (status["unqueued_claims"], _("cases are ours but not queued"), f"{claims}?queued=no"),
+        (
+            counted[Status.HELD.label],
+            _("appeals wait for an authorisation"),
+            f"{tasks}?status__exact=held",
+        ),
+    ]
+    broken = [
+        {"count": "", "text": f"{row.site_id}: {row.last_error}", "url": _page_of(row)}
+        for row in Organismo.objects.filter(active=True).exclude(last_error="")
+    ]
+    return broken + [
+        {"count": count, "text": text, "url": url} for count, text, url in found if count
+    ]
+
+
+def _page_of(row: Organismo) -> str:
+    return reverse("admin:brain_organismo_change", args=[row.pk])

@@ -1,0 +1,68 @@
+"""The WSGI application of the world, and its server.
+
+Not Django's handler: that brings the project's middleware, sessions and databases along.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import resolve, set_urlconf
+from waitress import create_server
+
+from orchestrator_site.demo.world.disturbing import Visit, disturbed
+from orchestrator_site.demo.world.pages import error_page
+
+logger = logging.getLogger(__name__)
+
+URLCONF = "orchestrator_site.demo.world.urls"
+THREADS = 8
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    request = WSGIRequest(environ)
+    set_urlconf(URLCONF)  # for reverse() in this thread
+    try:
+        response = _respond(request)
+    finally:
+        set_urlconf(None)
+        request.close()
+    headers = [*response.items(), *(("Set-Cookie", c.OutputString()) for c in _cookies(response))]
+    start_response(f"{response.status_code} {response.reason_phrase}", headers)
+    return [] if request.method == "HEAD" else [response.content]
+
+
+def serve(host: str, port: int) -> Any:
+    """Waitress on this address, not running yet; port 0 takes a free one (`effective_port`)."""
+    return create_server(application, host=host, port=port, threads=THREADS, ident="Apache")
+
+
+def _respond(request: HttpRequest) -> HttpResponse:
+    try:
+        match = resolve(request.path_info)
+        if not match.namespace:
+            return match.func(request)
+        number = match.kwargs.get("id") or _id_in(request)
+        visit = Visit(
+            request, match.namespace, match.url_name or "", match.kwargs.get("draft", ""), number
+        )
+        return disturbed(visit, lambda: match.func(request, **match.kwargs))
+    except Http404:
+        return error_page(404)
+    except Exception:
+        logger.exception("the demo world failed on %s", request.path_info)
+        return error_page(500)
+
+
+def _id_in(request: HttpRequest) -> int | None:
+    """The case that an intranet form is about."""
+    given = request.POST.get("id", "") if request.method == "POST" else ""
+    return int(given) if given.isdecimal() else None
+
+
+def _cookies(response: HttpResponse) -> Iterable[Any]:
+    return response.cookies.values()

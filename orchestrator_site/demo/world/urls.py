@@ -1,0 +1,20 @@
+"""The addresses of the world."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+
+from orchestrator_site.demo.world import intranet, madrid, xaloc
+
+
+def up(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("ok", content_type="text/plain")
+
+
+urlpatterns = [
+    path("_up", up),
+    path("intranet/xvia-grupoeuropa/public/", include((intranet.urlpatterns, "intranet"))),
+    path("sede/xaloc/", include((xaloc.urlpatterns, "xaloc"))),
+    path("sede/madrid/", include((madrid.urlpatterns, "madrid"))),
+]

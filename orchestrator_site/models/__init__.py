@@ -1,0 +1,8 @@
+"""Rows that every app needs: events, leases, pauses, keys."""
+
+from orchestrator_site.models.api_key import ApiKey
+from orchestrator_site.models.event import Event
+from orchestrator_site.models.lease import Lease
+from orchestrator_site.models.pause import Pause
+
+__all__ = ["ApiKey", "Event", "Lease", "Pause"]

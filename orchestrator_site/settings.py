@@ -1,0 +1,327 @@
+"""Settings, read top to bottom; the only reader of the environment.
+
+Every setting has a default that works on a fresh machine. What production needs besides is told
+by the system checks (`manage.py check --deploy`) and by `manage.py doctor`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from django.templatetags.static import static
+from django.utils.translation import gettext_lazy as _
+
+from orchestrator_site.connections import parse_odbc, sql_server, sqlite
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+env.read_env(BASE_DIR / ".env")
+ENVIRON = env.ENVIRON  # for child processes
+
+# --- Where the embedded parts keep their files ------------------------------------------------
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+
+def _embedded_secret(name: str) -> str:
+    """A secret of this machine, made on first use, for whoever has configured none."""
+    path = DATA_DIR / f"{name}.key"
+    if not path.exists():
+        staged = path.with_suffix(f".{secrets.token_hex(4)}")
+        staged.touch(mode=0o600)
+        staged.write_text(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):  # another process was first: its secret counts
+            path.hardlink_to(staged)
+        staged.unlink()
+    return path.read_text().strip()
+
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="") or _embedded_secret("secret")
+SECRET_KEY_IS_EMBEDDED = not env.str("SECRET_KEY", default="")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "unfold.contrib.import_export",
+    "unfold.contrib.simple_history",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "import_export",
+    "simple_history",
+    "axes",
+    "django_q",
+    "orchestrator_site",
+    "devices",
+    "queues",
+    "brain",
+    "postprocessing",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+    "orchestrator_site.actors.ActorMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "orchestrator_site.urls"
+WSGI_APPLICATION = "orchestrator_site.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Databases --------------------------------------------------------------------------------
+ORIGIN_TIME_ZONE = env.str("ORIGIN_TIME_ZONE", default="Europe/Madrid")
+DATABASES = {"default": sqlite(DATA_DIR / "db.sqlite3")}
+if env.str("DATABASE_URL", default=""):
+    DATABASES["default"] = env.db("DATABASE_URL") | {
+        "CONN_MAX_AGE": 600,
+        "CONN_HEALTH_CHECKS": True,
+    }
+_sql_server = parse_odbc(env.str("SQLSERVER_CONNECTION_STRING", default=""))
+if not _sql_server and env.str("SQLSERVER_SERVER", default=""):
+    _sql_server = {
+        "DRIVER": env.str("SQLSERVER_DRIVER", default=""),
+        "SERVER": env.str("SQLSERVER_SERVER"),
+        "DATABASE": env.str("SQLSERVER_DATABASE", default=""),
+        "UID": env.str("SQLSERVER_USERNAME", default=""),
+        "PWD": env.str("SQLSERVER_PASSWORD", default=""),
+        "TRUSTED_CONNECTION": env.str("SQLSERVER_TRUSTED_CONNECTION", default=""),
+    }
+ORIGIN_IS_EMBEDDED = not _sql_server
+ORIGIN_PATH = Path(env.str("ORIGIN_PATH", default=str(DATA_DIR / "origin.sqlite3")))
+DATABASES["recursos"] = (
+    sql_server(_sql_server, ORIGIN_TIME_ZONE)
+    if _sql_server
+    # mode=rw: a missing file is an unreachable origin, not an empty one made on the spot.
+    else sqlite(ORIGIN_PATH, TIME_ZONE=ORIGIN_TIME_ZONE, TEST={"NAME": None})
+    | {"NAME": f"file:{ORIGIN_PATH}?mode=rw"}
+)
+DATABASE_ROUTERS = ["brain.origin.OriginRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Cache, files, storage --------------------------------------------------------------------
+REDIS_URL = env.str("REDIS_URL", default="")
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+    }
+    if REDIS_URL
+    # A cache in memory would hide each cluster's state from the other processes.
+    else {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": DATA_DIR / "cache",
+    }
+}
+MEDIA_ROOT = DATA_DIR / "media"
+MEDIA_URL = "media/"
+AWS_ACCESS_KEY_ID = env.str("AWS_ACCESS_KEY_ID", default="")
+AWS_SECRET_ACCESS_KEY = env.str("AWS_SECRET_ACCESS_KEY", default="")
+_storage = (
+    {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "access_key": AWS_ACCESS_KEY_ID,
+            "secret_key": AWS_SECRET_ACCESS_KEY,
+            "bucket_name": env.str("AWS_S3_BUCKET_NAME", default=""),
+            "region_name": env.str("AWS_REGION", default="eu-south-2"),
+            "endpoint_url": env.str("AWS_S3_ENDPOINT_URL", default="") or None,
+            "location": env.str("S3_BASE_PATH", default=""),
+            "file_overwrite": True,
+            "querystring_expire": 300,
+        },
+    }
+    if AWS_ACCESS_KEY_ID
+    else {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+)
+STORAGES = {
+    "default": _storage,
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+
+# --- Language and time ------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("es", _("Spanish"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = env.str("TIME_ZONE", default="Europe/Madrid")
+
+# --- Who may come in --------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator")
+]
+LOGIN_URL = "admin:login"
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_VERBOSE = False
+HTTPS = env.bool("HTTPS", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "orchestrator_site.api.access.ApiKeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["orchestrator_site.api.access.RolePermission"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "orchestrator_site.api.pagination.IdCursorPagination",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"user": env.str("API_THROTTLE", default="1200/min")},
+    "EXCEPTION_HANDLER": "orchestrator_site.api.errors.exception_handler",
+    "PAGE_SIZE": 100,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Orchestrator API",
+    "DESCRIPTION": "Everything that staff can do, for scripts.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+UNFOLD = {
+    "SITE_TITLE": _("Control room"),
+    "SITE_HEADER": _("Control room"),
+    "SITE_SYMBOL": "hub",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_LANGUAGES": False,
+    "STYLES": [lambda request: static("orchestrator/room.css")],
+    "DASHBOARD_CALLBACK": "orchestrator_site.dashboard.overview.context",
+    "ENVIRONMENT": "orchestrator_site.dashboard.overview.environment",
+    "SIDEBAR": {
+        "show_search": True,
+        "navigation": "orchestrator_site.dashboard.menu.navigation",
+    },
+}
+
+# --- The demo world ---------------------------------------------------------------------------
+DEMO = env.bool("DEMO", default=ORIGIN_IS_EMBEDDED)
+DEMO_WORLD_URL = env.str("DEMO_WORLD_URL", default="http://127.0.0.1:8001")
+
+# --- The brain --------------------------------------------------------------------------------
+BRAIN_SYNC_INTERVAL = timedelta(seconds=env.int("BRAIN_SYNC_INTERVAL", default=300))
+BRAIN_MAX_CLAIMS = env.int("BRAIN_MAX_CLAIMS", default=50)
+BRAIN_ENABLED_SITES = env.list("BRAIN_ENABLED_SITES", default=[])
+BRAIN_PROOF_DELAYS = tuple(
+    env.list("BRAIN_PROOF_DELAYS", cast=float, default=[0.5, 1.0, 2.0, 3.0, 5.0])
+)
+BOT_USERNAME = env.str("BOT_USERNAME", default="BOT_MULTIVIA")
+XVIA_EMAIL = env.str("XVIA_EMAIL", default="bot@multivia.example" if DEMO else "")
+XVIA_PASSWORD = env.str("XVIA_PASSWORD", default="") or (
+    _embedded_secret("demo-intranet") if DEMO else ""
+)
+
+# Where attachments with the source "folder" are looked for.
+ATTACHMENTS_DIR = Path(env.str("ATTACHMENTS_DIR", default=str(DATA_DIR / "attachments")))
+
+# --- Workers ----------------------------------------------------------------------------------
+WORKER_ID = env.str("WORKER_ID", default=socket.gethostname())
+TASK_RETRY_FACTOR = env.float("TASK_RETRY_FACTOR", default=1.0)  # stretches retries' delays
+WORKER_SLOTS = env.int("WORKER_SLOTS", default=1)  # filing browsers on this host's cluster
+TASK_LEASE = timedelta(seconds=env.int("TASK_LEASE_SECONDS", default=30))
+TASK_DEADLINE = timedelta(seconds=env.int("TASK_DEADLINE_SECONDS", default=300))
+BROWSER_EXECUTABLE = env.str("BROWSER_EXECUTABLE", default="")
+BROWSER_HEADLESS = env.bool("BROWSER_HEADLESS", default=True)
+PAGE_TIMEOUT = timedelta(seconds=env.int("PAGE_TIMEOUT_SECONDS", default=30))
+
+# --- django-q2: it wakes and supervises, the truth is in our own tables -----------------------
+_q_workers, _q_timeout = 2, 720  # a loop's session lasts ten minutes
+Q_CLUSTER = {
+    "name": env.str("Q_CLUSTER_BASE", default="orchestrator"),
+    "workers": _q_workers,
+    "timeout": _q_timeout,
+    "retry": _q_timeout * 3 + 60,
+    "ack_failures": True,
+    "max_attempts": 1,
+    "save_limit": -1,
+    "catch_up": False,
+    "queue_limit": _q_workers,
+    "bulk": 1,
+    "poll": 1,
+    "label": "django-q2",
+    "ALT_CLUSTERS": {
+        # One process more than there are sessions: it takes the ticks that find a lease taken.
+        name: {"workers": size, "timeout": _q_timeout, "retry": _q_timeout * 3 + 60}
+        for name, size in {
+            "brain": 2,
+            "workers": WORKER_SLOTS + 1,
+            "scrapers": 2,
+            "postprocessing": 2,
+        }.items()
+    },
+} | ({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"})
+LOOP_SESSION = timedelta(seconds=env.int("LOOP_SESSION_SECONDS", default=600))
+
+# --- Logs -------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redact": {"()": "orchestrator_site.logs.Redact"}},
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)-7s %(name)s %(message)s"},
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        },
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": env.str("LOG_FORMAT", default="plain"),
+            "filters": ["redact"],
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"django.db.backends": {"level": "INFO"}},
+}

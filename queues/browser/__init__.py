@@ -1,0 +1,1 @@
+"""Flows in a browser: scripts, their runner and its evidence. No Django in here."""

@@ -1,0 +1,64 @@
+"""The doorbell: the only importer of django-q2, which wakes and supervises, and is never the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django_q.models import Failure, OrmQ, Schedule, Success
+from django_q.tasks import async_task
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A function that a cluster is to call again and again."""
+
+    name: str
+    function: str
+    cluster: str
+    minutes: int = 1
+    args: str = ""  # as django-q2 writes them: "1, 'a'"
+
+
+# For the admin, which shows them in its own look.
+Q_MODELS = (Schedule, Success, Failure, OrmQ)
+TICKS: list[Tick] = []
+
+
+def register(*ticks: Tick) -> None:
+    """An app says what its clusters are to call; done when the app is ready."""
+    TICKS.extend(ticks)
+
+
+def ring(cluster: str, function: str, *args: Any) -> None:
+    """Call `function` (dotted) on a cluster once this transaction is committed. Ids only as args."""
+    transaction.on_commit(lambda: async_task(function, *args, cluster=cluster))
+
+
+def schedule_ticks(clusters: Sequence[str] = ()) -> None:
+    """Make the schedules be what the apps registered; staff's own are left alone."""
+    for tick in TICKS:
+        if clusters and tick.cluster not in clusters:
+            continue
+        Schedule.objects.update_or_create(
+            name=tick.name,
+            defaults={
+                "func": tick.function,
+                "args": f"({tick.args},)" if tick.args else None,
+                "cluster": tick.cluster,
+                "schedule_type": Schedule.MINUTES,
+                "minutes": tick.minutes,
+                "repeats": -1,
+            },
+        )
+
+
+def clusters() -> list[str]:
+    return sorted({tick.cluster for tick in TICKS})
+
+
+def known_clusters() -> list[str]:
+    return sorted(settings.Q_CLUSTER["ALT_CLUSTERS"])

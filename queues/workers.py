@@ -1,0 +1,176 @@
+"""The worker that files appeals: takes a task, runs its flow in a browser, keeps the evidence."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+
+from devices.models import Worker
+from queues import claims, evidence
+from queues.browser.runs import Outcome, Run, StepEvent
+from queues.browser.thread import BrowserThread
+from queues.errors import ErrorClass
+from queues.models import EvidenceFile, TramiteTask
+
+logger = logging.getLogger(__name__)
+SWEEP_EVERY = 5.0  # seconds
+RENEW_EVERY = 5.0
+BEAT_EVERY = 10.0
+# Values that a stored task leaves unexpanded, such as a session's token, by name. Apps register.
+SECRETS: dict[str, Callable[[TramiteTask], str]] = {}
+
+
+class AttachmentDamaged(Exception):
+    """A stored attachment is missing, or is not what was stored."""
+
+
+class TramiteWorker:
+    """One loop over `tramite_queue`; several at once, on any hosts, take different tasks."""
+
+    kind = "tramite"
+
+    def __init__(self, name: str, browser: BrowserThread | None = None) -> None:
+        self.name = name
+        self.row = Worker(name=name, kind=self.kind, host=socket.gethostname(), pid=os.getpid())
+        self.browser = browser or BrowserThread(
+            settings.BROWSER_EXECUTABLE, settings.BROWSER_HEADLESS
+        )
+        self._last: dict[str, float] = {}
+
+    def step(self, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Sweep what dead workers left, take one task and carry it out; False: nothing was due."""
+        self._every(SWEEP_EVERY, "sweep", lambda: TramiteTask.objects.sweep())
+        self._every(BEAT_EVERY, "beat", lambda: self.row.beat())
+        if stopped():
+            return False
+        taken = TramiteTask.objects.take(self.name, settings.TASK_LEASE)
+        for task in taken:
+            self.carry_out(task)
+        return bool(taken)
+
+    def close(self) -> None:
+        self.browser.close()
+        self.row.leave()
+
+    def carry_out(self, task: TramiteTask) -> None:
+        """Run one leased task to an end. Whatever goes wrong, the task is settled or its lease
+        runs out."""
+        self.row.beat(f"{task}")
+        with tempfile.TemporaryDirectory(prefix="run-") as folder:
+            try:
+                run = self._run_of(task, Path(folder))
+            except AttachmentDamaged as error:
+                claims.fail(task, ErrorClass.PAYLOAD, str(error))
+                return
+            outcome = self._execute(task, run)
+            self.settle(task, outcome)
+        self.row.beat()
+
+    def settle(self, task: TramiteTask, outcome: Outcome) -> bool:
+        """Keep the evidence, then move the task; False when the lease had passed on."""
+        folder = f"evidence/{task.site_id}/{task.case_id}/{task.pk}-{task.attempts}"
+        kept = evidence.keep(task, task.attempts, folder, outcome.artifacts)
+        result = {
+            **task.result,
+            "confirmed": outcome.confirmed,
+            "receipt": outcome.receipt,
+            "values": dict(outcome.values),
+            "seconds": round(outcome.seconds, 2),
+            "evidence": [file.path for file in kept],
+        }
+        changes = {"result": result, "screenshot_path": evidence.last_screenshot(kept)}
+        if outcome.ok:
+            moved = claims.finish(
+                task, TramiteTask.Status.COMPLETED, "filed", error_class="", error_log="", **changes
+            )
+        else:
+            moved = claims.fail(
+                task,
+                outcome.error_class or ErrorClass.SITE,
+                outcome.message,
+                confirmed=outcome.confirmed,
+                **changes,
+            )
+        logger.info("task %s of case %s: %s", task.pk, task.case_id, task.status)
+        return moved
+
+    def _execute(self, task: TramiteTask, run: Run) -> Outcome:
+        renewed = time.monotonic()
+
+        def tick() -> bool:
+            nonlocal renewed
+            self._every(SWEEP_EVERY, "sweep", lambda: TramiteTask.objects.sweep())
+            if time.monotonic() - renewed < RENEW_EVERY:
+                return True
+            renewed = time.monotonic()
+            self.row.beat(str(task))
+            return claims.renew(task, settings.TASK_LEASE)
+
+        def note(event: StepEvent) -> None:
+            logger.debug("task %s step %s %s ok=%s", task.pk, event.index, event.verb, event.ok)
+
+        return self.browser.execute(
+            run,
+            deadline=settings.TASK_DEADLINE.total_seconds(),
+            permit=lambda: claims.begin_irrevocable(task),
+            tick=tick,
+            on_event=note,
+        )
+
+    def _run_of(self, task: TramiteTask, folder: Path) -> Run:
+        return Run(
+            script=task.script,
+            script_hash=task.script_hash,
+            inputs={
+                "payload": task.payload,
+                "direct_url": task.url_directa,
+                "case": {"id": str(task.case_id), "site": task.site_id},
+            },
+            files=_fetched(task, folder / "attachments"),
+            secrets=_secrets(task),
+            folder=folder / "evidence",
+            page_timeout=settings.PAGE_TIMEOUT.total_seconds(),
+        )
+
+    def _every(self, seconds: float, name: str, action: Callable[[], object]) -> None:
+        now = time.monotonic()
+        if now - self._last.get(name, -seconds) >= seconds:
+            self._last[name] = now
+            action()
+
+
+def _fetched(task: TramiteTask, folder: Path) -> dict[str, Path]:
+    """The task's attachments as local files, each proven by its hash."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for attachment in task.attachments:
+        path = folder / Path(attachment["name"]).name
+        try:
+            with default_storage.open(attachment["path"], "rb") as stored:
+                content = stored.read()
+        except OSError as error:
+            raise AttachmentDamaged(f"attachment {attachment['name']} is missing") from error
+        if hashlib.sha256(content).hexdigest() != attachment["sha256"]:
+            raise AttachmentDamaged(f"attachment {attachment['name']} has changed")
+        path.write_bytes(content)
+        files[attachment["name"]] = path
+    return files
+
+
+def _secrets(task: TramiteTask) -> dict[str, str]:
+    """Only those that the task asks for."""
+    asked = task.url_directa + task.script
+    return {
+        name: source(task)
+        for name, source in SECRETS.items()
+        if f"{{{name}}}" in asked or f"secret.{name}" in asked
+    }

@@ -1,0 +1,96 @@
+"""Fixtures for every test: the origin's table, factories, clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connections
+from django.test import Client
+
+from brain import origin as origin_module
+from brain.models import Flow, Organismo, RecursosExp
+from orchestrator_site import roles
+from tests.factories import FlowFactory, OrganismoFactory
+
+BOTH = ("default", "recursos")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every database test may use the origin too."""
+    for item in items:
+        for mark in item.iter_markers("django_db"):
+            mark.kwargs.setdefault("databases", BOTH)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The origin's table, which Django does not manage."""
+    with django_db_blocker.unblock(), connections["recursos"].schema_editor() as editor:
+        editor.create_model(RecursosExp)
+
+
+@pytest.fixture
+def origin(db: None) -> Iterator[Callable[..., RecursosExp]]:
+    """An empty origin; call it to add a case, free and complete unless told otherwise."""
+    origin_module._columns.clear()
+    RecursosExp.objects.all().delete()
+    number = iter(range(1, 100_000))
+
+    def add(**values: Any) -> RecursosExp:
+        pk = values.pop("idRecurso", None) or next(number)
+        return RecursosExp.objects.create(
+            **{
+                "idRecurso": pk,
+                "idExp": 9000 + pk,
+                "Expedient": f"2026/{pk:06d}-MUL",
+                "Organisme": "XALOC GIRONA",
+                "TExp": 2,
+                "Estado": 0,
+                "numclient": 500 + pk,
+                "SujetoRecurso": "Ana Inventada Pérez",
+                "FaseProcedimiento": "Denuncia",
+                "UsuarioAsignado": None,
+                **values,
+            }
+        )
+
+    yield add
+    RecursosExp.objects.all().delete()
+
+
+@pytest.fixture
+def flow(db: None) -> Flow:
+    return FlowFactory()
+
+
+@pytest.fixture
+def organismo(flow: Flow) -> Organismo:
+    """xaloc_girona, active, claiming by SQL."""
+    return OrganismoFactory(flow_name=flow.name)
+
+
+@pytest.fixture
+def person(db: None) -> Callable[[str], User]:
+    """A user of a role: viewer, operator or admin."""
+
+    def make(role: str) -> User:
+        user = User.objects.create_user(f"{role}-person", password="x", is_staff=True)
+        user.groups.add(Group.objects.get(name=role))
+        return user
+
+    assert roles.VIEWER
+    return make
+
+
+@pytest.fixture
+def signed_in(client: Client, person: Callable[[str], User]) -> Callable[[str], Client]:
+    """The test client, signed in with a role."""
+
+    def make(role: str) -> Client:
+        client.force_login(person(role))
+        return client
+
+    return make
