@@ -11,7 +11,6 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import DatabaseError, Error, ProgrammingError, connections, models
-from django.db.models import Q
 from tenacity import (
     before_sleep_log,
     retry,
@@ -175,11 +174,9 @@ def ours(
     patterns: Sequence[str], account: str, rule: Mapping[str, int]
 ) -> models.QuerySet[RecursosExp]:
     """The cases that the origin shows as claimed by our account."""
-    # A LIKE besides the exact name finds names with blanks around them; the caller trims.
-    named = Q(UsuarioAsignado=account) | Q(UsuarioAsignado__like=f"% {account}") | Q(
-        UsuarioAsignado__like=f"{account} %"
-    )
-    return _matching(patterns).filter(named, **rule)
+    # LIKE finds the name with blanks around it too; the caller compares it trimmed.
+    rows = _matching(patterns).filter(UsuarioAsignado__like=f"%{account}%")
+    return rows.filter(**rule)
 
 
 def _matching(patterns: Sequence[str]) -> models.QuerySet[RecursosExp]:

@@ -246,7 +246,10 @@ class Portal:
     def has(self, path: str) -> bool:
         """Whether there is such a document, without fetching it."""
         page = self._renewing(lambda: self._get(path, peek=True))
-        return not _is_missing(page) and bool(_expect_ok(page))
+        if _is_missing(page):
+            return False
+        _expect_ok(page)
+        return True
 
     def fetch(self, path: str) -> bytes:
         """A document, by its path under the base URL. Raises DocumentMissing."""
@@ -393,7 +396,8 @@ def _expect_ok(page: Page, *more: int) -> Page:
 
 
 def _is_missing(page: Page) -> bool:
-    return page.status in (404, 410)
+    """Also where a web page comes in place of the file: it must not go to an organism."""
+    return page.status in (404, 410) or (page.status == 200 and page.is_html)
 
 
 def _plain(text: str) -> str:

@@ -16,7 +16,6 @@ from django.db import connections
 from brain import portal
 from brain.origin import ALIAS
 from orchestrator_site.demo.origin import TABLE, create_origin
-from orchestrator_site.demo.world import store
 from orchestrator_site.demo.world.application import serve
 
 EMAIL = "bot@multivia.example"
@@ -63,15 +62,22 @@ def world_url() -> str:
 
 
 @pytest.fixture
-def world(
-    world_url: str, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[World]:
+def world_files(tmp_path: Path, settings: Any) -> Iterator[Path]:
+    """The world's books and credentials, and nothing refused yet.
+
+    With `world_url` it is the world on whatever origin the alias points at; rows of a test's
+    open transaction are invisible to it, so such a test needs `django_db(transaction=True)`.
+    """
     settings.DATA_DIR = tmp_path
     settings.XVIA_EMAIL, settings.XVIA_PASSWORD = EMAIL, PASSWORD
-    origin = create_origin(tmp_path / "origin.sqlite3")
+    portal.refusals.clear()
+    yield tmp_path
+    portal.refusals.clear()
+
+
+@pytest.fixture
+def world(world_url: str, world_files: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The world with an origin of its own, which needs none of Django's connections."""
+    origin = create_origin(world_files / "own-origin.sqlite3")
     monkeypatch.setitem(connections[ALIAS].settings_dict, "NAME", f"file:{origin}?mode=rw")
-    portal.refusals.clear()
-    with store.opened():  # make the file before threads do
-        pass
-    yield World(world_url, origin)
-    portal.refusals.clear()
+    return World(world_url, origin)

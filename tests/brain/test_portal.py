@@ -13,9 +13,9 @@ from tenacity import wait_none
 from brain import portal
 from brain.portal import Page, Portal
 from orchestrator_site.demo.world import faults, sessions
-from tests.world import EMAIL, PASSWORD, World, world, world_url
+from tests.world import EMAIL, PASSWORD, World, world, world_files, world_url
 
-__all__ = ["world", "world_url"]
+__all__ = ["world", "world_files", "world_url"]
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def html(text: str, url: str = "http://intranet.example/public/home") -> Page:
         '<input\n value="a&#43;b"\n name="_token">',
         "<!-- <input name='_token' value='old'> --><input name='_token' value='a+b'>",
         "<script>x = '<input name=_token value=old>';</script><input name='_token' value='a+b'>",
-        '<input name="_token" value=""><input name="_token" value="a+b">',
+        '<input name="_token" value=""><input name="_token" value="a+b"><input name="_token">',
     ],
 )
 def test_the_token_is_read_however_it_is_written(field: str) -> None:
@@ -185,6 +185,7 @@ def test_an_expired_session_is_renewed_once(
     sessions.expire_all()
     assert client.assign(1) == 302
     assert world.state(1) == (1, 0, "BOT_MULTIVIA")
+    assert made(calls, "GET /intranet/xvia-grupoeuropa/public/login") == 2
     assert made(calls, "POST /intranet/xvia-grupoeuropa/public/login") == 2
     assert made(calls, "AsignarA") == 1
 
@@ -337,6 +338,18 @@ def test_documents_that_are_not_there(world: World, client: Portal) -> None:
             client.fetch(f"servicio/recursos/{path}")
 
 
+def test_a_web_page_in_place_of_a_document_is_a_missing_document(
+    world: World, client: Portal
+) -> None:
+    world.add_case(1)
+    client.login()
+    path = "servicio/recursos/1/pdf"
+    faults.set_fault("intranet", "redirected", "2025/000001-MUL", value=f"{world.intranet}/home")
+    assert not client.has(path)
+    with pytest.raises(portal.DocumentMissing):
+        client.fetch(path)
+
+
 def test_an_error_is_not_a_missing_document(world: World, client: Portal) -> None:
     world.add_case(1)
     client.login()
@@ -376,6 +389,14 @@ def test_nobody_there(settings: object) -> None:
         client = Portal(f"http://127.0.0.1:{taken.getsockname()[1]}/public", EMAIL, PASSWORD)
         with pytest.raises(portal.PortalUnreachable):
             client.login()
+
+
+def test_a_proxy_of_the_environment_is_not_asked(
+    world: World, client: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert client.account() == "BOT_MULTIVIA"
 
 
 def test_a_slow_intranet_is_a_timeout_and_not_asked_again(

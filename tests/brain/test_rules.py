@@ -219,6 +219,7 @@ def test_a_good_template_passes(text: str | None) -> None:
         ("https://ana:{token}@h.test/", "user or password"),
         ("https://h.test\\{expediente}", "backslash"),
         ("https://h.test/\n{expediente}", "invisible"),
+        ("https://h.test/\x7f{expediente}", "invisible"),
     ],
 )
 def test_a_bad_template_is_refused_by_name(text: str, reason: str) -> None:
@@ -427,6 +428,7 @@ GOOD = {"name": "recurso.pdf", "source": "intranet", "path": "/pdf"}
         ({**GOOD, "name": ".pdf"}, "not a plain file name"),
         ({**GOOD, "name": ".."}, "not a plain file name"),
         ({**GOOD, "name": " a.pdf"}, "not a plain file name"),
+        ({**GOOD, "name": "a.pdf "}, "not a plain file name"),
         ({**GOOD, "name": "a\n.pdf"}, "not a plain file name"),
         ({**GOOD, "name": "{expediente}.pdf"}, "not a plain file name"),
         ({**GOOD, "name": "a" * 101}, "not a plain file name"),
@@ -622,6 +624,19 @@ def test_what_no_repair_helps_is_discarded() -> None:
         assert judgement.verdict == Verdict.DISCARDED
 
 
+def test_a_number_that_its_repair_makes_too_long_is_discarded() -> None:
+    site = replace(SITE, regex="-MUL$", repair="use")
+    assert rules.judge(case_with(Expedient="X" * 296 + "-MU"), site).verdict == Verdict.ACCEPTED
+    assert rules.judge(case_with(Expedient="X" * 297 + "-MU"), site).verdict == Verdict.DISCARDED
+
+
+def test_half_of_a_surrogate_pair_breaks_neither_the_expression_nor_the_link() -> None:
+    case = replace(case_with(), expediente="2025/\ud800")
+    judgement = rules.judge(case, replace(SITE, regex="^2025/.$"))
+    assert judgement.verdict == Verdict.ACCEPTED
+    assert "Expedient=2025%2F%3F&" in judgement.link
+
+
 def test_the_expression_brings_its_own_anchors() -> None:
     case = case_with(Expedient="EXP 2025/160585-MUL bis")
     assert rules.judge(case, replace(SITE, regex=r"\d{4}/\d{6}-MUL")).verdict == Verdict.ACCEPTED
@@ -655,6 +670,8 @@ def test_the_reason_of_an_incomplete_case_says_what_to_do() -> None:
     reason = rules.judge(case, SITE).reason
     assert "lacks idExp. Fill that in in the origin." in reason
     assert f"fits the phase “Apremio {'x' * 71}…”. Add one" in reason
+    without_phase = rules.judge(case_with(FaseProcedimiento=""), SITE).reason
+    assert without_phase == "The case lacks fase_procedimiento. Fill that in in the origin."
 
 
 def test_a_client_number_of_zero_is_a_number() -> None:

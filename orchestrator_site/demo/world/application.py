@@ -31,9 +31,10 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     finally:
         set_urlconf(None)
         request.close()
-    headers = [*response.items(), *(("Set-Cookie", c.OutputString()) for c in _cookies(response))]
+    cookies = (("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values())
+    headers = [*response.items(), *cookies]
     start_response(f"{response.status_code} {response.reason_phrase}", headers)
-    return [] if request.method == "HEAD" else [response.content]
+    return [response.content]
 
 
 def serve(host: str, port: int) -> Any:
@@ -46,9 +47,12 @@ def _respond(request: HttpRequest) -> HttpResponse:
         match = resolve(request.path_info)
         if not match.namespace:
             return match.func(request)
-        number = match.kwargs.get("id") or _id_in(request)
         visit = Visit(
-            request, match.namespace, match.url_name or "", match.kwargs.get("draft", ""), number
+            request,
+            site=match.namespace,
+            step=match.url_name or "",
+            draft=match.kwargs.get("draft", ""),
+            id=match.kwargs.get("id") or _id_in(request),
         )
         return disturbed(visit, lambda: match.func(request, **match.kwargs))
     except Http404:
@@ -62,7 +66,3 @@ def _id_in(request: HttpRequest) -> int | None:
     """The case that an intranet form is about."""
     given = request.POST.get("id", "") if request.method == "POST" else ""
     return int(given) if given.isdecimal() else None
-
-
-def _cookies(response: HttpResponse) -> Iterable[Any]:
-    return response.cookies.values()

@@ -1,0 +1,119 @@
+"""What a browser does on the sites of the demo world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Step = dict[str, Any]
+
+LOGGED_OUT: Step = {
+    "do": "expect",
+    "selector": "#login-form",
+    "absent": True,
+    "error": "session",
+    "message": "The site shows its login page.",
+}
+NO_COMPLAINT: Step = {
+    "do": "expect",
+    "selector": ".error",
+    "absent": True,
+    "error": "business",
+    "message": "The site refuses the data.",
+}
+
+
+def fill(selector: str, value: str) -> Step:
+    return {"do": "fill", "selector": selector, "value": value}
+
+
+def click(selector: str, **more: Any) -> Step:
+    return {"do": "click", "selector": selector, **more}
+
+
+def page(selector: str) -> list[Step]:
+    """Wait for the next page, or for its complaint about the one before."""
+    return [{"do": "wait", "selector": f"{selector}, .error"}, NO_COMPLAINT]
+
+
+XALOC: list[Step] = [
+    {"do": "navigate", "url": "{{ direct_url }}"},
+    {"do": "wait", "selector": "#form-identificacion, #login-form"},
+    LOGGED_OUT,
+    fill("#expediente", "{{ payload.expediente }}"),
+    fill("#numclient", "{{ payload.numclient }}"),
+    fill("#nombre", "{{ payload.sujeto_recurso }}"),
+    click("#continuar"),
+    *page("#asunto"),
+    fill("#asunto", "{{ payload.motivos.asunto }}"),
+    fill("#expone", "{{ payload.motivos.expone }}"),
+    fill("#solicita", "{{ payload.motivos.solicita }}"),
+    click("#continuar"),
+    *page("#documentos"),
+    {"do": "upload", "selector": "#documentos", "file": "*"},
+    click("#continuar"),
+    *page("#resumen"),
+    click("#enviar", irrevocable=True),
+    {"do": "wait", "selector": "#confirmacion", "confirms": True},
+    {"do": "read", "selector": "#numero-registro", "as": "registry_number"},
+    {
+        "do": "download",
+        "selector": "#descargar-justificante",
+        "name": "justificante.pdf",
+        "receipt": True,
+    },
+]
+
+MADRID: list[Step] = [
+    {"do": "navigate", "url": "{{ direct_url }}"},
+    {"do": "wait", "selector": "#mad-iniciar, #login-form"},
+    LOGGED_OUT,
+    click("#mad-iniciar"),
+    fill("#mad-expediente", "{{ payload.expediente }}"),
+    fill("#mad-interesado", "{{ payload.sujeto_recurso }}"),
+    fill("#mad-referencia", "{{ payload.numclient }}"),
+    {"do": "select", "selector": "#mad-fase", "value": "otra"},
+    click("#mad-siguiente"),
+    *page("#mad-asunto"),
+    fill("#mad-asunto", "{{ payload.motivos.asunto }}"),
+    fill("#mad-expone", "{{ payload.motivos.expone }}"),
+    fill("#mad-solicita", "{{ payload.motivos.solicita }}"),
+    {"do": "upload", "selector": "#mad-fichero", "file": "*"},
+    click("#mad-siguiente"),
+    *page("#mad-acepto"),
+    {"do": "check", "selector": "#mad-acepto"},
+    click("#mad-enviar", irrevocable=True),
+    {"do": "wait", "selector": "#mad-acuse", "confirms": True},
+    {"do": "read", "selector": "#mad-registro", "as": "registry_number"},
+    {"do": "download", "selector": "#mad-descargar", "name": "justificante.pdf", "receipt": True},
+]
+
+INTRANET_LOGIN: list[Step] = [
+    {"do": "navigate", "url": "{{ payload.login_url }}"},
+    fill("#email", "{{ secret.email }}"),
+    fill("#password", "{{ secret.password }}"),
+    click("#entrar"),
+    {"do": "wait", "selector": "#error-login, nav a[href$='telematicos']"},
+    {
+        "do": "expect",
+        "selector": "#error-login",
+        "absent": True,
+        "error": "session",
+        "message": "The intranet refuses the credentials.",
+    },
+    {"do": "read", "selector": "nav .user", "as": "account"},
+]
+
+INTRANET_CLAIM: list[Step] = [
+    {"do": "navigate", "url": "{{ payload.recursos_url }}?Expedient={{ payload.expediente }}"},
+    {"do": "wait", "selector": "#recursos, #login-form"},
+    LOGGED_OUT,
+    click("#asignar-{{ payload.idRecurso }}"),
+    {"do": "wait", "selector": "#recursos"},
+]
+
+FLOWS: dict[str, list[Step]] = {
+    "xaloc_girona": XALOC,
+    "madrid": MADRID,
+    "intranet_login": INTRANET_LOGIN,
+    "intranet_claim": INTRANET_CLAIM,
+}

@@ -1,0 +1,53 @@
+"""Make a fresh machine ready: database, first login, demo world."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandParser
+
+from orchestrator_site.demo import seeding
+
+
+class Command(BaseCommand):
+    help = "Migrate, make the first login, fill the demo world. Harmless to repeat."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", default="8000", help="the web's port, for what is printed")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        call_command("migrate", verbosity=0)
+        if settings.DEMO:
+            seeding.seed()
+        self._tell(options["port"])
+
+    def _tell(self, port: str) -> None:
+        line = "-" * 72
+        self.stdout.write(line)
+        self.stdout.write(f"  Control room   http://127.0.0.1:{port}/")
+        self.stdout.write(f"  {_first_login()}")
+        if settings.DEMO:
+            self.stdout.write(f"  Demo world     {settings.DEMO_WORLD_URL}/sede/xaloc/")
+        self.stdout.write("  Stop with Ctrl-C.")
+        self.stdout.write(line)
+
+
+def _first_login() -> str:
+    """The administrator's login; its password is kept beside the database until it is changed."""
+    path = Path(settings.DATA_DIR) / "admin-password"
+    user = User.objects.filter(is_superuser=True).order_by("pk").first()
+    if user is None:
+        password = secrets.token_urlsafe(9)
+        path.touch(mode=0o600)
+        path.write_text(password)
+        os.chmod(path, 0o600)
+        user = User.objects.create_superuser("admin", password=password)
+    if path.exists() and user.check_password(path.read_text()):
+        return f"Login          {user.get_username()} / {path.read_text()}"
+    return f"Login          {user.get_username()}, with the password you gave it"

@@ -1,0 +1,188 @@
+"""What each verb does on a page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from playwright.async_api import Locator, Page
+
+from queues.browser import templating
+from queues.browser.recorder import Recorder
+from queues.browser.runs import Run
+from queues.browser.scripts import Step
+
+EXPECT_TIMEOUT = 5.0  # seconds: what is expected is there, or is on its way
+
+
+class StepFailed(Exception):
+    """A step went wrong. `is_ours`: the step's own `error` and `message` do not describe it."""
+
+    def __init__(self, error_class: str, message: str, is_ours: bool = False) -> None:
+        super().__init__(message)
+        self.error_class = error_class
+        self.message = message
+        self.is_ours = is_ours
+
+
+@dataclass
+class Action:
+    """One step with its values filled in, about to be done on `page`."""
+
+    step: Step
+    page: Page
+    run: Run
+    recorder: Recorder
+    number: int
+    timeout: float  # milliseconds
+    text: Mapping[str, str]
+    values: dict[str, str] = field(default_factory=dict)
+    has_receipt: bool = False
+
+    @property
+    def locator(self) -> Locator:
+        return self.page.locator(self.text["selector"])
+
+    async def perform(self) -> None:
+        await VERBS[self.step["do"]](self)
+
+
+def rendered(step: Step, run: Run) -> dict[str, str]:
+    """The step's values for this run. Raises RenderError."""
+    inputs = {**run.inputs, "secret": run.secrets}
+    ways: dict[str, Callable[[str, Mapping[str, Any]], str]] = {
+        "url": templating.render_url,
+        "selector": templating.render_selector,
+    }
+    return {
+        key: ways.get(key, templating.render)(value, inputs)
+        for key, value in step.items()
+        if isinstance(value, str)
+    }
+
+
+def target(step: Step, text: Mapping[str, str]) -> str:
+    """What a log may say of a step: where it happens, never what is typed."""
+    shown = [text[key] for key in ("selector", "url", "text", "name") if key in text][:1]
+    typed = templating.names(step.get("value", ""))
+    return " ".join([*shown, *(f"{{{{ {name} }}}}" for name in typed)])
+
+
+async def _navigate(action: Action) -> None:
+    url = templating.navigable(action.text["url"], action.run.secrets)
+    await action.page.goto(url, timeout=action.timeout, wait_until="load")
+
+
+async def _fill(action: Action) -> None:
+    if any(name.startswith("secret.") for name in templating.names(action.step["value"])):
+        await _mask(action)
+    await action.locator.fill(action.text["value"], timeout=action.timeout)
+
+
+async def _mask(action: Action) -> None:
+    """A browser hides a password; any other field with a secret is covered in the pictures."""
+    kind = await action.locator.get_attribute("type", timeout=action.timeout)
+    if kind != "password" and action.text["selector"] not in action.recorder.masked:
+        action.recorder.masked.append(action.text["selector"])
+
+
+async def _select(action: Action) -> None:
+    await action.locator.select_option(action.text["value"], timeout=action.timeout)
+
+
+async def _check(action: Action) -> None:
+    await action.locator.check(timeout=action.timeout)
+
+
+async def _click(action: Action) -> None:
+    await action.locator.click(timeout=action.timeout)
+
+
+async def _upload(action: Action) -> None:
+    await action.locator.set_input_files(_files(action), timeout=action.timeout)
+
+
+def _files(action: Action) -> list[Path]:
+    name, files = action.text["file"], action.run.files
+    if name == "*" and files:
+        return list(files.values())
+    if name in files:
+        return [files[name]]
+    lacking = "there is no attachment" if name == "*" else f"attachment {name} is missing"
+    raise StepFailed("payload", lacking, is_ours=True)
+
+
+async def _look(action: Action) -> None:
+    """Wait until what the step names is there, or with `absent` until it is not."""
+    if "url" in action.text:
+        await _look_at_url(action)
+        return
+    text = action.text
+    found = action.page.get_by_text(text["text"]) if "text" in text else action.locator
+    state: Literal["hidden", "visible"] = "hidden" if action.step.get("absent") else "visible"
+    await found.filter(visible=True).first.wait_for(state=state, timeout=action.timeout)
+
+
+async def _look_at_url(action: Action) -> None:
+    """The pattern may stand anywhere in the address; `*` is any text."""
+    pattern = re.compile(".*".join(map(re.escape, action.text["url"].split("*"))))
+    is_wanted = not action.step.get("absent")
+    await action.page.wait_for_url(
+        lambda url: bool(pattern.search(url)) is is_wanted,
+        timeout=action.timeout,
+        wait_until="commit",
+    )
+
+
+async def _download(action: Action) -> None:
+    async with action.page.expect_download(timeout=action.timeout) as expected:
+        await action.locator.click(timeout=action.timeout)
+    download = await expected.value
+    name = action.text["name"]
+    suffix = "" if Path(name).suffix else Path(download.suggested_filename).suffix
+    path = action.recorder.place(name + suffix)
+    await download.save_as(path)
+    fault = _fault(path) if action.step.get("receipt") else ""
+    action.has_receipt = bool(action.step.get("receipt")) and not fault
+    action.recorder.keep("receipt" if action.has_receipt else "download", path, name)
+    if fault:
+        raise StepFailed("site", f"the receipt {name} {fault}")
+
+
+def _fault(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(1024)
+    if not start:
+        return "is empty"
+    if path.suffix.lower() == ".pdf" and not start.lstrip().startswith(b"%PDF"):
+        return "is not a PDF"
+    return ""
+
+
+async def _screenshot(action: Action) -> None:
+    name = f"{action.number:02d}-{action.text['name']}"
+    await action.recorder.picture(action.page, name, full_page=True)
+
+
+async def _read(action: Action) -> None:
+    content = await action.locator.text_content(timeout=action.timeout)
+    clean = " ".join((content or "").split())
+    action.values[action.text["as"]] = action.recorder.redactor.text(clean)
+
+
+VERBS: dict[str, Callable[[Action], Awaitable[None]]] = {
+    "navigate": _navigate,
+    "fill": _fill,
+    "select": _select,
+    "check": _check,
+    "click": _click,
+    "upload": _upload,
+    "wait": _look,
+    "expect": _look,
+    "download": _download,
+    "screenshot": _screenshot,
+    "read": _read,
+}

@@ -1,0 +1,112 @@
+"""The evidence of a run: its log, pictures, trace and downloads in one folder."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import BrowserContext, CDPSession, Page
+from playwright.async_api import Error as PlaywrightError
+
+from queues.browser.redaction import Redactor
+from queues.browser.runs import Artifact, Kind
+
+logger = logging.getLogger(__name__)
+LOG = "execution.log"
+TRACE = "trace.zip"
+QUALITY = 60
+LOADING = 3000  # milliseconds that a picture waits for a page on its way
+# `optimizeForSpeed` spares Chromium's encoder, not the picture.
+PICTURE = {"format": "jpeg", "quality": QUALITY, "optimizeForSpeed": True}
+
+
+class Recorder:
+    """Writes as the run goes on, so that a killed browser takes little with it."""
+
+    def __init__(self, folder: Path, redactor: Redactor) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.redactor = redactor
+        self.artifacts: list[Artifact] = [Artifact("log", folder / LOG, LOG)]
+        self._names = {LOG, TRACE}
+        self._cdp: dict[Page, CDPSession] = {}
+        self._is_tracing = False
+        self.masked: list[str] = []  # selectors of readable fields that hold a secret
+        self.log("started")
+
+    def log(self, line: str) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        clean = " ".join(self.redactor.text(line).split())
+        try:
+            with (self.folder / LOG).open("a", encoding="utf-8", errors="replace") as file:
+                file.write(f"{now} {clean}\n")
+        except OSError as error:  # a full disk, or a caller that has gone: the run goes on
+            logger.warning("evidence is not written: %s", error)
+
+    def place(self, name: str) -> Path:
+        """A free path in the folder under a name that no file system minds."""
+        safe = re.sub(r"[^\w.-]+", "_", self.redactor.text(name)).strip("._-")[-100:] or "file"
+        path = self.folder / safe
+        number = 2
+        while path.name.lower() in self._names:
+            path = self.folder / f"{Path(safe).stem}-{number}{Path(safe).suffix}"
+            number += 1
+        self._names.add(path.name.lower())
+        return path
+
+    def keep(self, kind: Kind, path: Path, name: str = "") -> None:
+        self.artifacts.append(Artifact(kind, path, name or path.name))
+
+    async def picture(self, page: Page, name: str, full_page: bool = False) -> None:
+        """What the page shows now. One that cannot be taken is logged, and the run goes on."""
+        try:
+            content = await self._seen(page, full_page)
+            path = self.place(f"{name}.jpg")
+            path.write_bytes(content)
+        except (PlaywrightError, OSError) as error:
+            self.log(f"no screenshot {name}: {str(error).splitlines()[0]}")
+            return
+        self.keep("screenshot", path)
+
+    async def start_trace(self, context: BrowserContext) -> None:
+        await context.tracing.start(screenshots=False, snapshots=True, sources=False)
+        self._is_tracing = True
+
+    async def stop_trace(self, context: BrowserContext) -> None:
+        """Nothing reaches the folder before its secrets are out."""
+        if not self._is_tracing:
+            return
+        target = self.folder / TRACE
+        if not self.redactor.is_needed:
+            await context.tracing.stop(path=target)
+        else:
+            with tempfile.TemporaryDirectory(prefix="trace-") as scratch:
+                raw = Path(scratch) / TRACE
+                await context.tracing.stop(path=raw)
+                self.redactor.archive(raw, target)
+        self.keep("trace", target)
+
+    async def _seen(self, page: Page, full_page: bool) -> bytes:
+        await page.wait_for_load_state("domcontentloaded", timeout=LOADING)
+        if not full_page and not self.masked:
+            try:
+                return await self._captured(page)
+            except PlaywrightError:
+                pass  # the page is just being replaced: Playwright's own way waits for the next
+        masks = [page.locator(selector) for selector in self.masked]
+        options: dict[str, Any] = {"mask": masks, "mask_color": "#888888"} if masks else {}
+        return await page.screenshot(
+            type="jpeg", quality=QUALITY, full_page=full_page, timeout=LOADING, **options
+        )
+
+    async def _captured(self, page: Page) -> bytes:
+        """By the protocol itself: half the cost of `page.screenshot`, and no snapshots for it."""
+        if page not in self._cdp:
+            self._cdp[page] = await page.context.new_cdp_session(page)
+        answer = await self._cdp[page].send("Page.captureScreenshot", PICTURE)
+        return base64.b64decode(answer["data"])

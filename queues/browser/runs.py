@@ -1,0 +1,65 @@
+"""What a run is given and what it leaves: plain values that cross the thread's border."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["log", "screenshot", "trace", "download", "receipt"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a script. `inputs` are the names that values may hold, without secrets;
+    `folder` takes the evidence and is made when it is missing."""
+
+    script: str
+    script_hash: str
+    inputs: Mapping[str, Any]
+    folder: Path
+    page_timeout: float  # seconds
+    files: Mapping[str, Path] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    storage_state: dict[str, Any] | None = field(default=None, repr=False)
+    trace: bool = True
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file in the run's folder; its path's last part is unique in the run."""
+
+    kind: Kind
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """A step has ended; `index` counts from 1."""
+
+    index: int
+    verb: str
+    target: str
+    ok: bool
+    seconds: float
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `irrevocable_begun`: the site may have what was sent, whatever `ok` says;
+    `confirmed`: the site said that it has. `storage_state` is that of a run that went well."""
+
+    ok: bool
+    error_class: str = ""
+    message: str = ""
+    failed_step: int | None = None
+    irrevocable_begun: bool = False
+    confirmed: bool = False
+    receipt: bool = False
+    values: Mapping[str, str] = field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
+    storage_state: dict[str, Any] | None = field(default=None, repr=False)
+    seconds: float = 0.0
