@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,7 +23,7 @@ from brain.models import ClientAuthorisation, Organismo
 
 @dataclass(frozen=True)
 class Gathered:
-    """What was found for one case. With `missing` the case is not claimed; held waits for a person."""
+    """What was found for one case: with `missing` it is not claimed, held waits for a person."""
 
     files: tuple[dict[str, Any], ...] = ()
     missing: tuple[str, ...] = ()
@@ -60,25 +61,20 @@ class Gatherer:
             if content is None:
                 missing.append(demand.name)
             else:
-                files.append(_stored(f"attachments/{case_id}/{demand.name}", demand.name, content))
-        authorisation = self._authorisation(case)
-        if authorisation and self.authorisation_name:
-            with authorisation.file.open("rb") as file:
-                name = self.authorisation_name
-                files.append(_stored(f"attachments/{case_id}/{name}", name, file.read()))
+                files.append(_stored(case_id, demand.name, content))
+        files += self.authorisation_file(case_id, case.numclient)
         if missing:
             discard(files)
             return Gathered(missing=tuple(missing))
         return Gathered(files=tuple(files), hold_reason=self._hold_reason(case))
 
-    def authorisation_file(self, case_id: object, numclient: int) -> list[dict[str, Any]]:
-        """The client's authorisation as an attachment, for a case that waited for it."""
-        valid = ClientAuthorisation.objects.valid_for(numclient, self.today)
-        name = self.authorisation_name
-        if valid is None or not name:
+    def authorisation_file(self, case_id: object, numclient: int | None) -> list[dict[str, Any]]:
+        """The client's paper as an attachment, where it is demanded and on file."""
+        valid = self._authorisation(numclient)
+        if valid is None or not self.authorisation_name:
             return []
         with valid.file.open("rb") as file:
-            return [_stored(f"attachments/{case_id}/{name}", name, file.read())]
+            return [_stored(case_id, self.authorisation_name, file.read())]
 
     @property
     def authorisation_name(self) -> str:
@@ -102,14 +98,14 @@ class Gatherer:
         path = _in_folder(demand.path_for(case))
         return path.read_bytes() if path.is_file() else None
 
-    def _authorisation(self, case: rules.Case) -> ClientAuthorisation | None:
-        if case.numclient is None:
+    def _authorisation(self, numclient: int | None) -> ClientAuthorisation | None:
+        if numclient is None:
             return None
-        return ClientAuthorisation.objects.valid_for(case.numclient, self.today)
+        return ClientAuthorisation.objects.valid_for(numclient, self.today)
 
     def _hold_reason(self, case: rules.Case) -> str:
         demanded = self.organismo.demands_authorisation or self.authorisation_name
-        if not demanded or self._authorisation(case):
+        if not demanded or self._authorisation(case.numclient):
             return ""
         return _("Client %(client)s has no authorisation on file.") % {"client": case.numclient}
 
@@ -120,7 +116,9 @@ def discard(files: Sequence[dict[str, Any]]) -> None:
         default_storage.delete(file["path"])
 
 
-def _stored(path: str, name: str, content: bytes) -> dict[str, Any]:
+def _stored(case_id: object, name: str, content: bytes) -> dict[str, Any]:
+    """Kept in a folder of its own: what one attempt discards, another's task may need."""
+    path = f"attachments/{case_id}/{uuid.uuid4().hex[:12]}/{name}"
     return {
         "name": name,
         "path": default_storage.save(path, ContentFile(content)),

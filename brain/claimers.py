@@ -180,8 +180,6 @@ def portal_of(organismo: Organismo) -> portal.Portal:
     return portal.Portal(base, settings.XVIA_EMAIL, settings.XVIA_PASSWORD)
 
 
-
-
 def session_token(task: TramiteTask) -> str:
     """A fresh `{token}` of our intranet session, for a link that wants one at navigation."""
     organismo = Organismo.objects.get(site_id=task.site_id)

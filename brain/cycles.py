@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from brain import origin, portal
 from brain.attachments import Gatherer
 from brain.claimers import ClaimerUnavailable, claimer_for
-from brain.claiming import ClaimRound, SiteReport
+from brain.claiming import ClaimRound
+from brain.ledger import SiteReport
 from brain.models import Claim, Cycle, Organismo
 from brain.surveying import Found, survey
 from orchestrator_site.models import Pause
@@ -88,7 +89,7 @@ def _visit(
 
 
 def quota(organismo: Organismo, left: int) -> int:
-    """How many cases may become ours now: the cycle's rest, the row's own limit, the queue's room."""
+    """How many cases may become ours now: the cycle's rest, the row's limit, the queue's room."""
     waiting = TramiteTask.objects.filter(
         site_id=organismo.site_id,
         status__in=(TramiteTask.Status.PENDING, TramiteTask.Status.PROCESSING),
@@ -130,7 +131,9 @@ def _dry_visit(organismo: Organismo, left: int) -> DryRun:
         claimer.open()
         for found in survey(organismo, Gatherer(organismo, timezone.localdate())):
             claims = found.is_wanted and sum(case["would_claim"] for case in cases) < room
-            cases.append({**found.as_dict(), "would_claim": claims, "next": next_step(found, claims)})
+            cases.append(
+                {**found.as_dict(), "would_claim": claims, "next": next_step(found, claims)}
+            )
     except (ClaimerUnavailable, portal.PortalError, origin.OriginError) as error:
         problem = error
     finally:
@@ -167,7 +170,7 @@ def _close_abandoned() -> None:
 
 
 def unqueued_claims() -> Any:
-    """Cases that are ours and have no task: to be given back, or queued when their cause is gone."""
+    """Cases that are ours and have no task: to be given back."""
     return Claim.objects.filter(status__in=Claim.OURS, queued_at=None)
 
 

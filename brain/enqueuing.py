@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from brain.models import Claim, Flow, Organismo
+from brain.surveying import Found
 from orchestrator_site.models import Event
 from orchestrator_site.verbs import Refused
 from queues.models import TramiteTask
@@ -31,6 +32,11 @@ class Entry:
     link: str
     attachments: Sequence[Mapping[str, Any]] = ()
     hold_reason: str = ""
+
+    @classmethod
+    def of(cls, claim: Claim, found: Found) -> Entry:
+        judged, gathered = found.judgement, found.gathered
+        return cls(claim, judged.payload, judged.link, gathered.files, gathered.hold_reason)
 
 
 def enqueue(organismo: Organismo, entries: Sequence[Entry]) -> list[TramiteTask]:

@@ -27,7 +27,7 @@ def authorise(task: TramiteTask, reason: str) -> bool:
     name = gatherer.authorisation_name
     if not name or any(file["name"] == name for file in task.attachments):
         return task.authorise(reason)
-    files = gatherer.authorisation_file(task.case_id, task.payload.get("numclient") or 0)
+    files = gatherer.authorisation_file(task.case_id, task.payload.get("numclient"))
     if not files:
         raise AuthorisationMissing(
             _("Upload the authorisation of client %(client)s first: %(site)s wants it attached.")

@@ -70,7 +70,7 @@ class ImportReport:
 
 
 def import_text(text: str, *, dry_run: bool = False) -> ImportReport:
-    """Upsert the configurations by site_id. Raises Malformed where the text as a whole is not one."""
+    """Upsert the configurations by site_id. Raises Malformed where the text is in neither form."""
     report = ImportReport()
     with transaction.atomic():
         for values in _configs(text):
@@ -148,7 +148,7 @@ def _write(row: Organismo, before: dict[str, Any], is_new: bool, report: ImportR
 def _cleared(name: str, value: Any) -> Any:
     """null means empty, but for the link template, where it means no link."""
     if value is None and name != "url_template":
-        return Organismo._meta.get_field(name).get_default()
+        return getattr(Organismo(), name)
     return value
 
 

@@ -63,10 +63,10 @@ class Like(models.Lookup):
 
     lookup_name = "like"
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         lhs, lhs_params = self.process_lhs(compiler, connection)
         rhs, rhs_params = self.process_rhs(compiler, connection)
-        return f"{lhs} LIKE {rhs}", [*lhs_params, *rhs_params]
+        return f"{lhs} LIKE {rhs}", (*lhs_params, *rhs_params)
 
 
 class RecursosExp(models.Model):
@@ -152,7 +152,7 @@ _again = retry(
 @_again
 @_asking
 def columns() -> tuple[str, ...]:
-    """The columns of RecursosExp that this origin has. Raises OriginRefused where one is missing."""
+    """The columns of RecursosExp that this origin has. Raises OriginRefused where one lacks."""
     name = str(connections[ALIAS].settings_dict["NAME"])
     if name not in _columns:
         with connections[ALIAS].cursor() as cursor:

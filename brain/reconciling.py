@@ -13,8 +13,9 @@ from django.db.models import Q
 from brain import origin, portal, surveying
 from brain.attachments import discard
 from brain.claimers import ClaimerUnavailable, claimer_for
-from brain.claiming import ClaimRound, is_anothers, is_ours
+from brain.claiming import ClaimRound
 from brain.models import Claim, Organismo, Reconciliation
+from brain.proving import is_anothers, is_ours
 from queues.models import TramiteTask
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ def repair(difference: Difference, reason: str) -> bool:
     organismo = Organismo.objects.get(site_id=difference.site_id)
     if difference.kind == Kind.OURS_THERE_NOT_HERE:
         return _queue(organismo, difference.resource_id)
-    claim = Claim.objects.filter(pk=difference.claim_id, status__in=Claim.OURS).first()
+    claim = Claim.objects.filter(pk=difference.claim_id or 0, status__in=Claim.OURS).first()
     row = origin.read_back([difference.resource_id]).get(difference.resource_id)
     if claim is None or is_ours(row, claim.account, organismo.claimed_rule):
         return False
@@ -171,5 +172,5 @@ def _queue(organismo: Organismo, pk: int) -> bool:
         return False
     if surveying.queued_ids([pk]):
         return False
-    visit._recover_one(row)
+    visit.recovery().recover(row)
     return visit.report.queued == 1

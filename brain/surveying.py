@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from brain import origin, rules
 from brain.attachments import Gathered, Gatherer
@@ -19,6 +20,7 @@ from queues.models import TramiteTask
 T = TypeVar("T")
 CASES = uuid.UUID("5c0f7a53-6c53-5d3c-9b34-0e6f2a1c7d10")
 PAGE = 500
+NOTHING = Gathered()
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Found:
     judgement: rules.Judgement
     verdict: str
     reason: str = ""
-    gathered: Gathered = Gathered()
+    gathered: Gathered = NOTHING
 
     @property
     def is_wanted(self) -> bool:
@@ -88,19 +90,19 @@ def survey(organismo: Organismo, gatherer: Gatherer | None = None) -> Iterator[F
         known = queued_ids(row["idRecurso"] for row in page)
         for row in page:
             judgement = rules.judge(rules.Case.from_row(row), judged_by)
-            yield _found(judgement, known, gatherer)
+            found = verdict_on(judgement, known)
+            if gatherer is not None and found.is_wanted:
+                found = weigh(judgement, gatherer.check(judgement.case))
+            yield found
 
 
-def _found(judgement: rules.Judgement, known: set[int], gatherer: Gatherer | None) -> Found:
+def verdict_on(judgement: rules.Judgement, known: set[int]) -> Found:
+    """The verdict on a judged case; `known` are the ids that have a task already."""
     if judgement.verdict != rules.Verdict.ACCEPTED:
-        return Found(judgement, str(judgement.verdict.value), judgement.reason)
+        return Found(judgement, judgement.verdict.value, judgement.reason)
     if judgement.case.id_recurso in known:
-        return Found(
-            judgement, "already_queued", "a task exists: only a person's rerun makes another"
-        )
-    if gatherer is None:
-        return Found(judgement, "accepted")
-    return weigh(judgement, gatherer.check(judgement.case))
+        return Found(judgement, "already_queued", _("a task exists: only a person reruns it"))
+    return Found(judgement, "accepted")
 
 
 def weigh(judgement: rules.Judgement, gathered: Gathered) -> Found:
@@ -111,6 +113,12 @@ def weigh(judgement: rules.Judgement, gathered: Gathered) -> Found:
     if gathered.hold_reason:
         return Found(judgement, "held", gathered.hold_reason, gathered)
     return Found(judgement, "accepted", "", gathered)
+
+
+def candidate(organismo: Organismo, id_recurso: int) -> origin.Row | None:
+    """One case's row, where the organismo takes it as it is now."""
+    rows = origin.discovery(organismo.patterns, organismo.texp_values).filter(pk=id_recurso)
+    return next(origin.stream(rows), None)
 
 
 def queued_ids(ids: Iterable[int]) -> set[int]:

@@ -30,7 +30,8 @@ class Actor:
         return f"{self.kind}:{self.name}" if self.name else self.kind
 
 
-_current: ContextVar[Actor] = ContextVar("actor", default=Actor())
+_SYSTEM = Actor()
+_current: ContextVar[Actor] = ContextVar("actor", default=_SYSTEM)
 
 
 def current_actor() -> Actor:

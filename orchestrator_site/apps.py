@@ -10,8 +10,10 @@ class OrchestratorSiteConfig(AppConfig):
     verbose_name = _("Control room")
 
     def ready(self) -> None:
-        from orchestrator_site import checks  # noqa: F401  registers the system checks
-        from orchestrator_site import roles
+        from orchestrator_site import (
+            checks,  # noqa: F401  registers the system checks
+            roles,
+        )
 
         # Permissions exist only after a migration: the roles follow each app's.
         post_migrate.connect(roles.sync, dispatch_uid="roles")

@@ -6,7 +6,7 @@ import getpass
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TextIO, cast
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
@@ -37,7 +37,9 @@ class ActingCommand(BaseCommand):
         table = Table(*columns, title=title, title_justify="left", highlight=False)
         for row in rows:
             table.add_row(*("" if value is None else str(value) for value in row))
-        console = Console(file=self.stdout, width=None if sys.stdout.isatty() else 160)
+        console = Console(
+            file=cast(TextIO, self.stdout), width=None if sys.stdout.isatty() else 160
+        )
         console.print(table)
 
 

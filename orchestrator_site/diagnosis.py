@@ -38,7 +38,9 @@ def examine() -> Iterator[Finding]:
             yield from examination()
         except Exception as error:  # an examination that breaks is itself a finding
             name = examination.__name__
-            yield Finding(name, BAD, f"{type(error).__name__}: {error}", "This is a defect: report it.")
+            yield Finding(
+                name, BAD, f"{type(error).__name__}: {error}", "This is a defect: report it."
+            )
 
 
 def database() -> Iterator[Finding]:
@@ -120,7 +122,9 @@ def storage() -> Iterator[Finding]:
 def cache_and_broker() -> Iterator[Finding]:
     cache.set("doctor", "1", 10)
     if cache.get("doctor") != "1":
-        yield Finding("cache", BAD, "does not keep what it is given", "Check REDIS_URL or the disk.")
+        yield Finding(
+            "cache", BAD, "does not keep what it is given", "Check REDIS_URL or the disk."
+        )
         return
     where = urlsplit(settings.REDIS_URL).hostname or "this machine's disk"
     yield Finding("cache", OK, where)
@@ -129,12 +133,17 @@ def cache_and_broker() -> Iterator[Finding]:
 def clusters() -> Iterator[Finding]:
     rows = Worker.objects.filter(kind="cluster")
     if not rows:
-        yield Finding("clusters", OFF, "none has reported", "Start: make run, or manage.py runcluster NAME")
+        yield Finding(
+            "clusters", OFF, "none has reported", "Start: make run, or manage.py runcluster NAME"
+        )
     for row in rows:
         age = (timezone.now() - row.heartbeat_at).total_seconds()
         state = OK if age < 90 else BAD
         yield Finding(
-            "clusters", state, f"{row.name}: executed {age:.0f} s ago", "" if state == OK else "Restart it."
+            "clusters",
+            state,
+            f"{row.name}: executed {age:.0f} s ago",
+            "" if state == OK else "Restart it.",
         )
 
 

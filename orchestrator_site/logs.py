@@ -8,7 +8,9 @@ import re
 from django.conf import settings
 
 REDACTED = "[REDACTED]"
-_PAIR = re.compile(r"(?i)(_token|token|password|passwd|pwd|secret|api[-_ ]?key)([\"']?\s*[=:]\s*)([^\s&;,\"'}]+)")
+_PAIR = re.compile(
+    r"(?i)(_token|token|password|passwd|pwd|secret|api[-_ ]?key)([\"']?\s*[=:]\s*)([^\s&;,\"'}]+)"
+)
 
 
 class Redact(logging.Filter):

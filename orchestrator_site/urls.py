@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
@@ -16,7 +18,7 @@ for prefix, viewset in ROUTES.items():
     router.register(prefix, viewset, basename=f"api-{prefix}")
 router.register("events", views.EventViewSet, basename="api-events")
 
-api = [
+api: list[Any] = [
     path("", include(router.urls)),
     path("brain/", BrainView.as_view(), name="api-brain"),
     path("brain/pause/", BrainPauseView.as_view(), name="api-brain-pause"),

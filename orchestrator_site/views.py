@@ -64,7 +64,19 @@ def brain_switch(request: HttpRequest) -> HttpResponse:
 class EventSerializer(serializers.ModelSerializer[Event]):
     class Meta:
         model = Event
-        fields = ("id", "at", "case_id", "actor_kind", "actor", "object_type", "object_id", "old", "new", "reason", "data")
+        fields = (
+            "id",
+            "at",
+            "case_id",
+            "actor_kind",
+            "actor",
+            "object_type",
+            "object_id",
+            "old",
+            "new",
+            "reason",
+            "data",
+        )
 
 
 class EventViewSet(ReadOnlyViewSet):

@@ -154,6 +154,5 @@ def lose_lease(task: LeasedTask) -> bool:
 
 
 def _held(task: LeasedTask) -> models.QuerySet[Any]:
-    return type(task)._default_manager.filter(
-        pk=task.pk, status=task.RUNNING, lease_token=task.lease_token
-    )
+    rows: models.QuerySet[Any] = type(task)._default_manager.all()
+    return rows.filter(pk=task.pk, status=task.RUNNING, lease_token=task.lease_token)

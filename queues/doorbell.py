@@ -1,4 +1,4 @@
-"""The doorbell: the only importer of django-q2, which wakes and supervises, and is never the truth."""
+"""The doorbell: the only importer of django-q2, which wakes and is never the truth."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def register(*ticks: Tick) -> None:
 
 
 def ring(cluster: str, function: str, *args: Any) -> None:
-    """Call `function` (dotted) on a cluster once this transaction is committed. Ids only as args."""
+    """Call `function` (dotted) on a cluster once this transaction is committed. Args: ids only."""
     transaction.on_commit(lambda: async_task(function, *args, cluster=cluster))
 
 

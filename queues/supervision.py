@@ -86,7 +86,7 @@ class Cluster:
         return (timezone.now() - row.heartbeat_at).total_seconds() if row else 0.0
 
     def _end(self, process: psutil.Popen, *, gently: bool) -> None:
-        """Ask the sessions to end, then the cluster; whoever is still there after that is killed."""
+        """Ask the sessions to end, then the cluster; whoever is still there then is killed."""
         family = _family(process)
         note = note_for(self.name)
         if gently:
@@ -132,5 +132,3 @@ def _kill(processes: list[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(processes, timeout=5)
-
-

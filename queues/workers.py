@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core.files.storage import default_storage
@@ -19,7 +20,7 @@ from queues import claims, evidence
 from queues.browser.runs import Outcome, Run, StepEvent
 from queues.browser.thread import BrowserThread
 from queues.errors import ErrorClass
-from queues.models import EvidenceFile, TramiteTask
+from queues.models import TramiteTask
 
 logger = logging.getLogger(__name__)
 SWEEP_EVERY = 5.0  # seconds
@@ -87,7 +88,10 @@ class TramiteWorker:
             "seconds": round(outcome.seconds, 2),
             "evidence": [file.path for file in kept],
         }
-        changes = {"result": result, "screenshot_path": evidence.last_screenshot(kept)}
+        changes: dict[str, Any] = {
+            "result": result,
+            "screenshot_path": evidence.last_screenshot(kept),
+        }
         if outcome.ok:
             moved = claims.finish(
                 task, TramiteTask.Status.COMPLETED, "filed", error_class="", error_log="", **changes

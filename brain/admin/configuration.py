@@ -67,7 +67,7 @@ class FlowAdmin(VerbAdmin):
         return False
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        copied = Flow.objects.filter(pk=request.GET.get("from") or None).first()
+        copied = Flow.objects.filter(pk=request.GET.get("from") or 0).first()
         return {"name": copied.name, "steps": copied.steps} if copied else {}
 
     def save_model(self, request: HttpRequest, obj: Flow, form: Any, change: bool) -> None:

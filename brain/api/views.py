@@ -187,11 +187,11 @@ class BrainResumeView(APIView):
         """Let the brain run again."""
         if Pause.of(cycles.BRAIN) is None:
             raise Conflict
-        Pause.end(cycles.BRAIN, str(request.data.get("reason", "")))
+        Pause.end(cycles.BRAIN, str(dict(request.data).get("reason", "")))
         return Response(cycles.status(timezone.now()))
 
 
-ROUTES: dict[str, type[viewsets.ViewSetMixin[Any]]] = {
+ROUTES: dict[str, type[viewsets.GenericViewSet[Any]]] = {
     "organismos": OrganismoViewSet,
     "motivos": MotivoViewSet,
     "authorisations": ClientAuthorisationViewSet,

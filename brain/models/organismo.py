@@ -55,10 +55,10 @@ class Organismo(models.Model):
         validators=[ParsedBy("compile_regex")],
         help_text=_("A regular expression (RE2)."),
     )
-    url_template = models.TextField(
+    url_template = models.TextField(  # noqa: DJ001  the documents' null: no direct link
         _("link template"),
         blank=True,
-        null=True,  # noqa: DJ001  the documents' null: no direct link
+        null=True,
         validators=[ParsedBy("check_template")],
         help_text=_("May use {expediente}, {idRecurso}, {token}. Empty: no direct link."),
     )
@@ -103,7 +103,7 @@ class Organismo(models.Model):
         blank=True,
         validators=[ParsedBy("parse_attachments")],
         help_text=_(
-            'For each: name, source (intranet, authorisation, folder) and path, such as '
+            "For each: name, source (intranet, authorisation, folder) and path, such as "
             '{"name": "recurso.pdf", "source": "intranet", "path": "/recursos/{idRecurso}/pdf"}.'
         ),
     )

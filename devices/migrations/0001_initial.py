@@ -5,29 +5,40 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Worker',
+            name="Worker",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=150, unique=True, verbose_name='name')),
-                ('kind', models.CharField(max_length=32, verbose_name='kind')),
-                ('host', models.CharField(max_length=100, verbose_name='host')),
-                ('pid', models.PositiveIntegerField(verbose_name='process')),
-                ('doing', models.CharField(blank=True, max_length=200, verbose_name='doing')),
-                ('started_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='started')),
-                ('heartbeat_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='last heartbeat')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=150, unique=True, verbose_name="name")),
+                ("kind", models.CharField(max_length=32, verbose_name="kind")),
+                ("host", models.CharField(max_length=100, verbose_name="host")),
+                ("pid", models.PositiveIntegerField(verbose_name="process")),
+                ("doing", models.CharField(blank=True, max_length=200, verbose_name="doing")),
+                (
+                    "started_at",
+                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="started"),
+                ),
+                (
+                    "heartbeat_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="last heartbeat"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'worker',
-                'verbose_name_plural': 'workers',
-                'ordering': ['-heartbeat_at'],
+                "verbose_name": "worker",
+                "verbose_name_plural": "workers",
+                "ordering": ["-heartbeat_at"],
             },
         ),
     ]

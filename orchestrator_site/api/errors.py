@@ -38,7 +38,9 @@ def _problem(error: Exception, response: Response) -> dict[str, Any]:
         return {
             "code": "invalid",
             "message": str(_("Some fields are not valid.")),
-            "fields": {name: [str(one) for one in _listed(value)] for name, value in detail.items()},
+            "fields": {
+                name: [str(one) for one in _listed(value)] for name, value in detail.items()
+            },
         }
     code = getattr(error, "default_code", "error")
     detail = response.data.get("detail", "") if isinstance(response.data, dict) else response.data

@@ -52,8 +52,8 @@ def with_verbs(*declared: Verb) -> Callable[[ViewSet], ViewSet]:
     """Give a view set one endpoint per verb: POST .../{id}/{verb} with a reason."""
 
     def decorate(viewset: ViewSet) -> ViewSet:
-        assert viewset.queryset is not None
-        permission = verbs.operate_permission(viewset.queryset.model)
+        rows: Any = vars(viewset)["queryset"]
+        permission = verbs.operate_permission(rows.model)
         for verb in declared:
             setattr(viewset, verb.name, _endpoint(verb, permission))
         return viewset
@@ -62,7 +62,9 @@ def with_verbs(*declared: Verb) -> Callable[[ViewSet], ViewSet]:
 
 
 def _endpoint(verb: Verb, permission: str) -> Any:
-    def act(self: viewsets.GenericViewSet[Any], request: Request, pk: str | None = None) -> Response:
+    def act(
+        self: viewsets.GenericViewSet[Any], request: Request, pk: str | None = None
+    ) -> Response:
         given = ReasonSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         row = self.get_object()

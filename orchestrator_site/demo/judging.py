@@ -34,9 +34,7 @@ def judge_all() -> list[Outcome]:
     """Every case of the demo, in the order of their ids."""
     dropped = _dropped()
     sent = [filing.expediente for filing in filings()]
-    return [
-        _judge(case, dropped.get(case.pk), sent) for case in sorted(CASES, key=lambda c: c.pk)
-    ]
+    return [_judge(case, dropped.get(case.pk), sent) for case in sorted(CASES, key=lambda c: c.pk)]
 
 
 def _dropped() -> dict[int, dict[str, Any]]:
@@ -52,9 +50,9 @@ def _dropped() -> dict[int, dict[str, Any]]:
 def _judge(case: DemoCase, dropped: dict[str, Any] | None, sent: list[str]) -> Outcome:
     claim = Claim.objects.filter(resource_id=case.pk).first()
     task = TramiteTask.objects.filter(resource_id=case.pk).first()
-    row = RecursosExp.objects.filter(pk=case.pk).values().get()
+    row = dict(RecursosExp.objects.filter(pk=case.pk).values().get())
     number = task.expediente if task else str(row["Expedient"] or "")
-    found = {
+    found: dict[str, Any] = {
         "verdict": _verdict(claim, task, dropped),
         "method": claim.method if claim else "",
         "claim": claim.status if claim else "",
@@ -77,9 +75,7 @@ def _judge(case: DemoCase, dropped: dict[str, Any] | None, sent: list[str]) -> O
     return Outcome(case.pk, case.site, case.story, number, reason=reason, wrong=wrong, **found)
 
 
-def _verdict(
-    claim: Claim | None, task: TramiteTask | None, dropped: dict[str, Any] | None
-) -> str:
+def _verdict(claim: Claim | None, task: TramiteTask | None, dropped: dict[str, Any] | None) -> str:
     if dropped:
         return str(dropped["verdict"])
     if claim is None:

@@ -8,7 +8,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -17,71 +16,149 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Lease',
+            name="Lease",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64, unique=True, verbose_name='name')),
-                ('holder', models.CharField(blank=True, max_length=150, verbose_name='holder')),
-                ('epoch', models.PositiveBigIntegerField(default=0, verbose_name='epoch')),
-                ('expires_at', models.DateTimeField(null=True, verbose_name='expires at')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=64, unique=True, verbose_name="name")),
+                ("holder", models.CharField(blank=True, max_length=150, verbose_name="holder")),
+                ("epoch", models.PositiveBigIntegerField(default=0, verbose_name="epoch")),
+                ("expires_at", models.DateTimeField(null=True, verbose_name="expires at")),
             ],
             options={
-                'verbose_name': 'lease',
-                'verbose_name_plural': 'leases',
+                "verbose_name": "lease",
+                "verbose_name_plural": "leases",
             },
         ),
         migrations.CreateModel(
-            name='Pause',
+            name="Pause",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64, unique=True, verbose_name='name')),
-                ('since', models.DateTimeField(auto_now_add=True, verbose_name='since')),
-                ('by', models.CharField(blank=True, max_length=150, verbose_name='by')),
-                ('reason', models.TextField(blank=True, verbose_name='reason')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=64, unique=True, verbose_name="name")),
+                ("since", models.DateTimeField(auto_now_add=True, verbose_name="since")),
+                ("by", models.CharField(blank=True, max_length=150, verbose_name="by")),
+                ("reason", models.TextField(blank=True, verbose_name="reason")),
             ],
             options={
-                'verbose_name': 'pause',
-                'verbose_name_plural': 'pauses',
+                "verbose_name": "pause",
+                "verbose_name_plural": "pauses",
             },
         ),
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, verbose_name='name')),
-                ('prefix', models.CharField(editable=False, max_length=8, unique=True, verbose_name='prefix')),
-                ('digest', models.CharField(editable=False, max_length=64)),
-                ('scope', models.CharField(choices=[('read', 'Read'), ('operate', 'Read and operate'), ('admin', 'All that the user may do')], default='read', max_length=8, verbose_name='scope')),
-                ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires at')),
-                ('last_used_at', models.DateTimeField(editable=False, null=True, verbose_name='last used')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_keys', to=settings.AUTH_USER_MODEL, verbose_name='user')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, verbose_name="name")),
+                (
+                    "prefix",
+                    models.CharField(
+                        editable=False, max_length=8, unique=True, verbose_name="prefix"
+                    ),
+                ),
+                ("digest", models.CharField(editable=False, max_length=64)),
+                (
+                    "scope",
+                    models.CharField(
+                        choices=[
+                            ("read", "Read"),
+                            ("operate", "Read and operate"),
+                            ("admin", "All that the user may do"),
+                        ],
+                        default="read",
+                        max_length=8,
+                        verbose_name="scope",
+                    ),
+                ),
+                (
+                    "expires_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="expires at"),
+                ),
+                (
+                    "last_used_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="last used"),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="api_keys",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'API key',
-                'verbose_name_plural': 'API keys',
+                "verbose_name": "API key",
+                "verbose_name_plural": "API keys",
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, verbose_name='at')),
-                ('case_id', models.UUIDField(db_index=True, null=True, verbose_name='case')),
-                ('actor_kind', models.CharField(choices=[('system', 'System'), ('user', 'User'), ('api_key', 'API key'), ('worker', 'Worker'), ('brain', 'Brain'), ('command', 'Command')], max_length=16, verbose_name='actor kind')),
-                ('actor', models.CharField(blank=True, max_length=150, verbose_name='actor')),
-                ('object_type', models.CharField(max_length=64, verbose_name='object type')),
-                ('object_id', models.CharField(max_length=64, verbose_name='object')),
-                ('old', models.CharField(blank=True, max_length=32, verbose_name='before')),
-                ('new', models.CharField(blank=True, max_length=32, verbose_name='after')),
-                ('reason', models.TextField(blank=True, verbose_name='reason')),
-                ('data', models.JSONField(blank=True, default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='data')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_index=True, default=django.utils.timezone.now, verbose_name="at"
+                    ),
+                ),
+                ("case_id", models.UUIDField(db_index=True, null=True, verbose_name="case")),
+                (
+                    "actor_kind",
+                    models.CharField(
+                        choices=[
+                            ("system", "System"),
+                            ("user", "User"),
+                            ("api_key", "API key"),
+                            ("worker", "Worker"),
+                            ("brain", "Brain"),
+                            ("command", "Command"),
+                        ],
+                        max_length=16,
+                        verbose_name="actor kind",
+                    ),
+                ),
+                ("actor", models.CharField(blank=True, max_length=150, verbose_name="actor")),
+                ("object_type", models.CharField(max_length=64, verbose_name="object type")),
+                ("object_id", models.CharField(max_length=64, verbose_name="object")),
+                ("old", models.CharField(blank=True, max_length=32, verbose_name="before")),
+                ("new", models.CharField(blank=True, max_length=32, verbose_name="after")),
+                ("reason", models.TextField(blank=True, verbose_name="reason")),
+                (
+                    "data",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        verbose_name="data",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'event',
-                'verbose_name_plural': 'events',
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['object_type', 'object_id'], name='event_object')],
+                "verbose_name": "event",
+                "verbose_name_plural": "events",
+                "ordering": ["-id"],
+                "indexes": [models.Index(fields=["object_type", "object_id"], name="event_object")],
             },
         ),
     ]

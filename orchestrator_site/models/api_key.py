@@ -53,9 +53,7 @@ class ApiKey(models.Model):
     def of(cls, key: str) -> ApiKey | None:
         """The live row of a key, or None."""
         live = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-        row = (
-            cls.objects.filter(live, prefix=key[:PREFIX_LENGTH]).select_related("user").first()
-        )
+        row = cls.objects.filter(live, prefix=key[:PREFIX_LENGTH]).select_related("user").first()
         if row is None or not hmac.compare_digest(row.digest, _digest(key)):
             return None
         row.touch(timezone.now())

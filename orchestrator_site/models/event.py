@@ -48,9 +48,9 @@ class Event(models.Model):
         """Write one event per row, in the caller's transaction. A row may carry a `case_id`."""
         actor = current_actor()
         at = timezone.now()
-        cls.objects.bulk_create(
+        Event.objects.bulk_create(
             [
-                cls(
+                Event(
                     at=at,
                     case_id=getattr(row, "case_id", None),
                     actor_kind=actor.kind,

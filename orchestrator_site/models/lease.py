@@ -29,7 +29,7 @@ class Lease(models.Model):
     @classmethod
     def acquire(cls, name: str, holder: str, ttl: timedelta) -> Lease | None:
         """Take the lease for `ttl`, or None while another holds it."""
-        cls.objects.bulk_create([cls(name=name)], ignore_conflicts=True)
+        Lease.objects.bulk_create([Lease(name=name)], ignore_conflicts=True)
         now = db_now()
         free = Q(expires_at=None) | Q(expires_at__lte=now)
         taken = cls.objects.filter(free, name=name).update(

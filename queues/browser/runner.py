@@ -23,10 +23,8 @@ from queues.browser.templating import RenderError
 
 logger = logging.getLogger(__name__)
 FAREWELL = 8.0  # seconds after the deadline in which evidence is gathered
-# What such a step shows is in the picture of a later one: only the last before the page may
-# change hands is photographed.
-STAYS = frozenset({"fill", "select", "check", "upload", "wait", "expect", "read", "screenshot"})
-SILENT = frozenset({"read", "screenshot"})
+# Such a step leaves its page as the step before showed it, or with more on it.
+STAYS = frozenset({"fill", "select", "check", "upload", "wait", "expect", "screenshot"})
 # Not a failure of the site: a download, or a navigation that another one overtook.
 HARMLESS = ("net::ERR_ABORTED",)
 GONE = ("has been closed", "Connection closed", "crashed")
@@ -130,10 +128,9 @@ class Runner:
             self._storage_state = await self._guarded(context.storage_state())
 
     async def _take(self, steps: list[Step], page: Page) -> None:
+        pictured = _pictured(steps)
         for number, step in enumerate(steps, 1):
-            following = steps[number]["do"] if number < len(steps) else ""
-            is_pictured = step["do"] not in SILENT and following not in STAYS
-            await self._step(number, step, page, is_pictured)
+            await self._step(number, step, page, number in pictured)
 
     async def _step(self, number: int, step: Step, page: Page, is_pictured: bool) -> None:
         began = time.monotonic()
@@ -294,6 +291,18 @@ class Runner:
             self.recorder.log(f"evidence is incomplete: {type(error).__name__}")
             return False
         return True
+
+
+def _pictured(steps: list[Step]) -> set[int]:
+    """The numbers of the steps that a picture follows: the last ones before the page may change
+    hands. What an earlier picture of the same page would show is in that one."""
+    seen = [(number, step["do"]) for number, step in enumerate(steps, 1) if step["do"] != "read"]
+    following = [verb for _, verb in seen[1:]] + [""]
+    return {
+        number
+        for (number, verb), after in zip(seen, following, strict=True)
+        if verb != "screenshot" and after not in STAYS
+    }
 
 
 def _forget(task: asyncio.Future[Any]) -> None:

@@ -184,10 +184,11 @@ def _text_problems(key: str, value: str) -> Iterator[str]:
         yield f"unknown error class {value!r}; known are {', '.join(ERROR_CLASSES)}"
     for problem in templating.problems(value):
         yield f"{key}: {problem}"
-    if key not in MAY_HOLD_SECRETS and any(
-        n.startswith("secret.") for n in templating.names(value)
-    ):
+    holds_secret = any(name.startswith("secret.") for name in templating.names(value))
+    if holds_secret and key not in MAY_HOLD_SECRETS:
         yield f"{key} may not hold a secret"
+    if UNSTORABLE.search(value):
+        yield f"{key} holds characters that cannot be stored"
 
 
 def _is_seconds(value: Any) -> bool:

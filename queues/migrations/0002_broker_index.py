@@ -6,9 +6,7 @@ NAME = "queues_broker_key_lock"
 
 
 def forwards(apps, schema_editor):
-    schema_editor.execute(
-        f"CREATE INDEX {NAME} ON django_q_ormq (key, lock)", params=None
-    )
+    schema_editor.execute(f"CREATE INDEX {NAME} ON django_q_ormq (key, lock)", params=None)
 
 
 def backwards(apps, schema_editor):
@@ -16,5 +14,8 @@ def backwards(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("queues", "0001_initial"), ("django_q", "0019_alter_task_options_alter_ormq_key_alter_ormq_lock_and_more")]
+    dependencies = [
+        ("queues", "0001_initial"),
+        ("django_q", "0019_alter_task_options_alter_ormq_key_alter_ormq_lock_and_more"),
+    ]
     operations = [migrations.RunPython(forwards, backwards)]

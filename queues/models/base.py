@@ -27,9 +27,7 @@ class LeasedTask(StatusModel):
     RUNNING: ClassVar[str]
     ENDINGS: ClassVar[Mapping[Next, str]]
 
-    priority = models.SmallIntegerField(
-        _("priority"), default=0, help_text=_("Higher goes first.")
-    )
+    priority = models.SmallIntegerField(_("priority"), default=0, help_text=_("Higher goes first."))
     available_at = models.DateTimeField(_("available at"), default=timezone.now)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     max_attempts = models.PositiveSmallIntegerField(_("attempts at most"), default=3)

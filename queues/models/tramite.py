@@ -73,9 +73,7 @@ class TramiteTask(LeasedTask):
         P3 = "P3", "P3"
 
     site_id = models.CharField(_("site"), max_length=64)
-    protocol = models.CharField(
-        _("protocol"), max_length=2, choices=Protocol.choices, blank=True
-    )
+    protocol = models.CharField(_("protocol"), max_length=2, choices=Protocol.choices, blank=True)
     resource_id = models.BigIntegerField(_("idRecurso"))
     run = models.PositiveSmallIntegerField(
         _("run"), default=1, help_text=_("1 is the brain's; each rerun by a person adds one.")

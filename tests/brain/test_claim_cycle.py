@@ -13,7 +13,8 @@ from django.utils import timezone
 from brain import cycles, enqueuing
 from brain import origin as origin_module
 from brain.claimers import SqlClaimer
-from brain.claiming import ClaimRound, SiteReport
+from brain.claiming import ClaimRound
+from brain.ledger import SiteReport
 from brain.models import Claim, ClientAuthorisation, Cycle, Organismo, RecursosExp
 from brain.surveying import case_id_for
 from orchestrator_site.models import Event, Pause

@@ -105,6 +105,7 @@ def test_where_triggers_forbid_output_each_case_is_claimed_alone(
     origin: Callable[..., RecursosExp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cases = [origin(), origin(), origin(TExp=9)]
+
     class Refusing:
         vendor = "microsoft"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ import requests
 from django.core.management import CommandError, call_command
 
 from orchestrator_site.demo.origin import create_origin
-from orchestrator_site.demo.world import books, cases, drafts, faults, madrid
+from orchestrator_site.demo.world import books, cases, drafts, faults, madrid, store
 from orchestrator_site.demo.world.pdf import pdf
 from tests.world import EMAIL, PASSWORD, World, world, world_files, world_url
 
@@ -287,6 +288,21 @@ def test_many_visitors_at_once(world: World) -> None:
         list(pool.map(file, range(24)))
     filed = [filing.expediente for filing in books.filings()]
     assert sorted(filed) == [f"2025/{number:06d}-MUL" for number in range(24)]
+
+
+def test_the_books_are_made_once_however_many_open_them_first(world: World) -> None:
+    start = threading.Barrier(8)
+
+    def enter(number: int) -> str:
+        start.wait()
+        return drafts.start("xaloc", {"expediente": str(number)})
+
+    for _ in range(10):
+        shutil.rmtree(store.path().parent, ignore_errors=True)
+        with ThreadPoolExecutor(8) as pool:
+            keys = list(pool.map(enter, range(8)))
+        assert all(drafts.read(key) for key in keys)
+        assert [file.name for file in store.path().parent.iterdir()] == ["filings.sqlite3"]
 
 
 def test_the_books_can_be_emptied(world: World) -> None:

@@ -261,7 +261,9 @@ def test_of_a_sweep_and_a_finish_at_once_one_wins() -> None:
         finished, swept = racing(
             2,
             lambda number, task=task: (
-                claims.finish(task, Status.COMPLETED) if number == 0 else TramiteTask.objects.sweep()
+                claims.finish(task, Status.COMPLETED)
+                if number == 0
+                else TramiteTask.objects.sweep()
             ),
         )
         assert bool(finished) != bool(swept)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from brain import cycles
-from brain.claiming import SiteReport
+from brain.ledger import SiteReport
 from brain.models import Cycle, Organismo
 from orchestrator_site.commands import ActingCommand
 from orchestrator_site.sessions import run_leased

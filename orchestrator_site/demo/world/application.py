@@ -34,7 +34,8 @@ def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]
     cookies = (("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values())
     headers = [*response.items(), *cookies]
     start_response(f"{response.status_code} {response.reason_phrase}", headers)
-    return [response.content]
+    # Waitress would send the body of a HEAD, and the visitor read it as the next answer.
+    return [] if request.method == "HEAD" else [response.content]
 
 
 def serve(host: str, port: int) -> Any:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS filings (
+CREATE TABLE filings (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     site TEXT NOT NULL,
     expediente TEXT NOT NULL,
@@ -20,19 +21,19 @@ CREATE TABLE IF NOT EXISTS filings (
     at TEXT NOT NULL,
     draft TEXT NOT NULL UNIQUE
 );
-CREATE INDEX IF NOT EXISTS filings_expediente ON filings (expediente);
-CREATE TABLE IF NOT EXISTS drafts (
+CREATE INDEX filings_expediente ON filings (expediente);
+CREATE TABLE drafts (
     id TEXT PRIMARY KEY,
     site TEXT NOT NULL,
     fields TEXT NOT NULL,
     files TEXT NOT NULL DEFAULT '[]'
 );
-CREATE TABLE IF NOT EXISTS sessions (
+CREATE TABLE sessions (
     id TEXT PRIMARY KEY,
     token TEXT NOT NULL,
     name TEXT NOT NULL DEFAULT ''
 );
-CREATE TABLE IF NOT EXISTS faults (
+CREATE TABLE faults (
     id INTEGER PRIMARY KEY,
     site TEXT NOT NULL,
     fault TEXT NOT NULL,
@@ -52,17 +53,25 @@ def path() -> Path:
 def opened() -> Iterator[sqlite3.Connection]:
     """A connection for one short transaction, committed on the way out."""
     file = path()
-    is_new = not file.exists()
-    if is_new:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        _make(file)
     database = sqlite3.connect(file, timeout=20)
+    database.row_factory = sqlite3.Row
     try:
-        if is_new:
-            database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=NORMAL")
-        database.executescript(SCHEMA)
-        database.row_factory = sqlite3.Row
         with database:
             yield database
     finally:
         database.close()
+
+
+def _make(file: Path) -> None:
+    """Elsewhere first: of threads that switch one file to WAL at once, some find it locked."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    staged = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    with closing(sqlite3.connect(staged)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.executescript(SCHEMA)
+    with suppress(FileExistsError):  # another was first: theirs counts
+        file.hardlink_to(staged)
+    staged.unlink()

@@ -46,7 +46,7 @@ EMPTY = (
 class Command(ActingCommand):
     help = (
         "Fill a demo origin, run the brain, file every appeal in a real browser, and compare "
-        "each case with what was expected of it. In a world of its own: nothing of yours is touched."
+        "each case with what was expected of it. In a world of its own: yours is not touched."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -48,6 +48,4 @@ class Command(ActingCommand):
 def _is_drained() -> bool:
     """Neither waiting (a later retry included) nor running anywhere."""
     status = TramiteTask.Status
-    return not TramiteTask.objects.filter(
-        status__in=(status.PENDING, status.PROCESSING)
-    ).exists()
+    return not TramiteTask.objects.filter(status__in=(status.PENDING, status.PROCESSING)).exists()

@@ -1,0 +1,159 @@
+"""Writing claims down: the attempt before it is made, and how it ended, with its task."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from brain import rules, surveying
+from brain.enqueuing import Entry, NotQueued, enqueue
+from brain.models import Claim, Cycle, Organismo
+from brain.surveying import Found
+from orchestrator_site.models import Event
+from queues.models import TramiteTask
+
+Status = Claim.Status
+# What a cycle keeps of the cases it dropped: enough to see why, not the whole origin.
+DROPPED_KEPT = 50
+
+
+@dataclass
+class SiteReport:
+    """What a cycle did on one organismo."""
+
+    found: int = 0
+    discarded: int = 0
+    incomplete: int = 0
+    already_queued: int = 0
+    repaired: int = 0
+    claimed: int = 0
+    lost: int = 0
+    unproven: int = 0
+    recovered: int = 0
+    queued: int = 0
+    held: int = 0
+    not_queued: int = 0
+    error_kind: str = ""
+    error: str = ""
+    dropped: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def drop(self, found: Found) -> None:
+        """Count a case that is left alone, and keep the reason of the first ones."""
+        counter = {"missing_attachments": "incomplete"}.get(found.verdict, found.verdict)
+        setattr(self, counter, getattr(self, counter) + 1)
+        if len(self.dropped) < DROPPED_KEPT:
+            told = found.as_dict()
+            kept = {name: told[name] for name in ("idRecurso", "expediente", "verdict", "reason")}
+            self.dropped.append(kept)
+
+
+@dataclass
+class Ledger:
+    """One organismo's claims in one cycle."""
+
+    organismo: Organismo
+    cycle: Cycle | None
+    report: SiteReport = field(default_factory=SiteReport)
+
+    def start(self, cases: Sequence[Found], account: str, reason: str) -> list[Claim]:
+        """Write the attempts down, committed before the origin is touched.
+
+        A case on which another brain has a claim in force is left out: the constraint decides.
+        """
+        batch = uuid.uuid4()
+        rows = [self._new(found.judgement, account, batch) for found in cases]
+        with transaction.atomic():
+            Claim.objects.bulk_create(rows, ignore_conflicts=True)
+            claims = list(Claim.objects.filter(batch=batch).order_by("resource_id"))
+            Event.record(claims, "", Status.STARTED, reason)
+        return claims
+
+    def settle(self, claims: Sequence[Claim], to: str, reason: str) -> list[Claim]:
+        """Move claims with what was read back of them; those alike in one statement."""
+        moved: list[Claim] = []
+        for group in _alike(claims):
+            first = group[0]
+            moved += Claim.move_all(
+                group,
+                to,
+                reason,
+                data={"answer": first.answer, "readbacks": first.readbacks},
+                answer=first.answer,
+                readbacks=first.readbacks,
+                screenshot_path=first.screenshot_path,
+                message=reason,
+                settled_at=timezone.now(),
+            )
+        return moved
+
+    def settle_and_queue(self, entries: Sequence[Entry], to: str, reason: str = "") -> None:
+        """Settle the claims as ours and queue their tasks, in one transaction.
+
+        Where the batch as a whole is refused, each goes alone: one bad case strands no other.
+        """
+        if not entries:
+            return
+        claims = [entry.claim for entry in entries]
+        try:
+            with transaction.atomic():
+                self.settle(claims, to, reason)
+                tasks = enqueue(self.organismo, entries)
+                _mark_queued(claims)
+        except NotQueued as error:
+            for claim in claims:
+                claim.refresh_from_db(fields=["status"])
+            self._one_by_one(entries, to, reason, error)
+            return
+        self.report.queued += len(tasks)
+        self.report.held += sum(task.status == TramiteTask.Status.HELD for task in tasks)
+
+    def leave_unqueued(self, claim: Claim, to: str, reason: str) -> None:
+        """Settle a claim as ours that has no task: it is listed for staff."""
+        self.settle([claim], to, reason)
+        self.report.not_queued += 1
+
+    def _one_by_one(self, entries: Sequence[Entry], to: str, reason: str, error: NotQueued) -> None:
+        if len(entries) == 1:
+            self.leave_unqueued(entries[0].claim, to, str(error))
+            return
+        for entry in entries:
+            self.settle_and_queue([entry], to, reason)
+
+    def _new(self, judgement: rules.Judgement, account: str, batch: uuid.UUID) -> Claim:
+        case = judgement.case
+        return Claim(
+            case_id=surveying.case_id_for(case.id_recurso),
+            batch=batch,
+            organismo=self.organismo,
+            cycle=self.cycle,
+            resource_id=case.id_recurso,
+            expediente=(judgement.expediente or case.expediente)[:300],
+            repaired_from=judgement.repaired_from[:300],
+            method=self.organismo.claim_method,
+            account=account,
+            before=case.row,
+        )
+
+
+def _alike(claims: Sequence[Claim]) -> list[list[Claim]]:
+    """Grouped by all that is written with a move."""
+    groups: dict[str, list[Claim]] = {}
+    for claim in claims:
+        same = repr((claim.status, claim.answer, claim.readbacks, claim.screenshot_path))
+        groups.setdefault(same, []).append(claim)
+    return list(groups.values())
+
+
+def _mark_queued(claims: Sequence[Claim]) -> None:
+    now = timezone.now()
+    Claim.objects.filter(pk__in=[claim.pk for claim in claims]).update(queued_at=now)
+    for claim in claims:
+        claim.queued_at = now
