@@ -1,5 +1,4 @@
 # make run | test | demo | bench | lint
-SHELL := /bin/sh
 PY := .venv/bin/python
 PORT ?= 8000
 
@@ -14,8 +13,7 @@ setup: .venv/installed
 	@touch $@
 
 run: setup
-	@$(PY) manage.py prepare
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" PORT=$(PORT) $(PY) -m honcho start --no-prefix
+	@exec $(PY) manage.py start --port $(PORT)
 
 demo: setup
 	@$(PY) manage.py demo

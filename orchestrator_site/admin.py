@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
@@ -11,15 +12,18 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from orchestrator_site import verbs
@@ -153,20 +157,31 @@ def badge(value: str, text: Any, colour: str) -> SafeString:
     return format_html('<span class="state state-{}" title="{}">{}</span>', colour, value, text)
 
 
-def link_to(row: Model | None) -> SafeString | str:
-    """The row's page in the admin."""
-    if row is None:
-        return "-"
-    url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
-    return format_html('<a href="{}">{}</a>', url, row)
+def moment(at: datetime | None) -> SafeString:
+    """A time, short, in the reader's zone; the whole of it on hover."""
+    if at is None:
+        return format_html("-")
+    local = timezone.localtime(at)
+    today = local.date() == timezone.localdate()
+    short = local.strftime("%H:%M:%S") if today else date_format(local, "j M H:i")
+    return format_html(
+        '<time class="nowrap" datetime="{}" title="{}">{}</time>',
+        at.isoformat(),
+        local.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        short,
+    )
 
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
-    list_display = ("at", "object_type", "object_id", "old", "new", "reason", "actor", "case_id")
+    list_display = ("when", "object_type", "object_id", "old", "new", "reason", "actor", "case_id")
     list_filter = ("object_type", "new", "actor_kind")
     search_fields = ("=case_id", "=object_id", "reason", "actor")
     date_hierarchy = "at"
+
+    @display(description=_("at"), ordering="at")
+    def when(self, row: Event) -> SafeString:
+        return moment(row.at)
 
 
 @admin.register(Lease)

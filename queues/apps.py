@@ -17,4 +17,4 @@ class QueuesConfig(AppConfig):
         for slot in range(1, settings.WORKER_SLOTS + 1):
             name = f"filing worker {slot}"
             session = "queues.tasks.tramite_session"
-            doorbell.register(doorbell.Tick(name, session, "workers", args=str(slot)))
+            doorbell.register(doorbell.Tick(name, session, "workers", args=(slot,)))

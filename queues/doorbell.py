@@ -20,7 +20,7 @@ class Tick:
     function: str
     cluster: str
     minutes: int = 1
-    args: str = ""  # as django-q2 writes them: "1, 'a'"
+    args: tuple[int | str, ...] = ()
 
 
 # For the admin, which shows them in its own look.
@@ -47,7 +47,7 @@ def schedule_ticks(clusters: Sequence[str] = ()) -> None:
             name=tick.name,
             defaults={
                 "func": tick.function,
-                "args": f"({tick.args},)" if tick.args else None,
+                "args": repr(tick.args) if tick.args else None,
                 "cluster": tick.cluster,
                 "schedule_type": Schedule.MINUTES,
                 "minutes": tick.minutes,
@@ -56,8 +56,11 @@ def schedule_ticks(clusters: Sequence[str] = ()) -> None:
         )
 
 
-def clusters() -> list[str]:
-    return sorted({tick.cluster for tick in TICKS})
+def ring_ticks(cluster: str) -> None:
+    """Call at once what the cluster's schedules would call by and by."""
+    for tick in TICKS:
+        if tick.cluster == cluster:
+            async_task(tick.function, *tick.args, cluster=cluster)
 
 
 def known_clusters() -> list[str]:

@@ -7,9 +7,11 @@ does not notice. So a task that says "I was executed" is rung for every half min
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import time
@@ -62,8 +64,12 @@ class Cluster:
         process = psutil.Popen(
             [sys.executable, str(manage), "qcluster"],
             env={**settings.ENVIRON, "Q_CLUSTER_NAME": self.name},
+            # Out of our process group: a signal to the whole group hangs django-q2.
+            start_new_session=True,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
         self.row.beat("started")
+        doorbell.ring_ticks(self.name)  # the first schedule would pass half a minute later
         return process
 
     def _watch(self, process: psutil.Popen, stop: Stop) -> None:
@@ -91,7 +97,6 @@ class Cluster:
         note = note_for(self.name)
         if gently:
             note.touch()
-        # To the main process alone: a signal to the whole group hangs django-q2.
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
         _gone, alive = psutil.wait_procs(family, timeout=LET_END if gently else 5)
@@ -119,6 +124,12 @@ class Cluster:
 def sing(name: str, pid: int) -> None:
     """The canary: executed on the cluster, it says that the cluster executes."""
     Worker(name=name, kind="cluster", host=socket.gethostname(), pid=pid).beat("executes")
+
+
+def _end_with_parent() -> None:
+    """Linux ends this process when its supervisor is killed."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
 
 
 def _family(process: psutil.Popen) -> list[psutil.Process]:

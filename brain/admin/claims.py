@@ -17,7 +17,7 @@ from brain import reconciling
 from brain.models import Claim, Cycle, Reconciliation
 from brain.reconciling import Difference
 from brain.verbs import CLAIM_VERBS
-from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin, badge
+from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin, badge, moment
 
 COLOURS = {
     Claim.Status.STARTED: "busy",
@@ -58,12 +58,20 @@ class ClaimAdmin(VerbAdmin, ReadOnlyAdmin):
         "account",
         "answer",
         "message",
-        "started_at",
-        "queued_at",
+        "started",
+        "queued",
     )
     list_filter = ("status", NotQueuedFilter, "method", "organismo")
     list_select_related = ("organismo",)
     search_fields = ("=resource_id", "expediente", "=case_id")
+
+    @display(description=_("started"), ordering="started_at")
+    def started(self, row: Claim) -> SafeString:
+        return moment(row.started_at)
+
+    @display(description=_("queued"), ordering="queued_at")
+    def queued(self, row: Claim) -> SafeString:
+        return moment(row.queued_at)
 
     @display(description=_("outcome"), ordering="status")
     def outcome(self, row: Claim) -> SafeString:
@@ -72,9 +80,17 @@ class ClaimAdmin(VerbAdmin, ReadOnlyAdmin):
 
 @admin.register(Cycle)
 class CycleAdmin(ReadOnlyAdmin):
-    list_display = ("started_at", "outcome", "finished_at", "summary", "runner")
+    list_display = ("started", "outcome", "finished", "summary", "runner")
     list_filter = ("outcome",)
     fields = ("started_at", "finished_at", "outcome", "runner", "table", "dropped")
+
+    @display(description=_("started"), ordering="started_at")
+    def started(self, row: Cycle) -> SafeString:
+        return moment(row.started_at)
+
+    @display(description=_("finished"), ordering="finished_at")
+    def finished(self, row: Cycle) -> SafeString:
+        return moment(row.finished_at)
 
     @display(description=_("what it did"))
     def summary(self, row: Cycle) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.apps import apps
 from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -10,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from brain.verbs import TASK_VERBS
-from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin, badge
+from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin, badge, moment
 from orchestrator_site.models import Event
 from queues.models import EvidenceFile, TramiteTask
 
@@ -21,29 +22,32 @@ Status = TramiteTask.Status
 class TramiteTaskAdmin(VerbAdmin, ReadOnlyAdmin):
     verbs = TASK_VERBS
     list_display = (
-        "id",
-        "expediente",
+        "number",
         "site_id",
         "state",
         "why",
         "attempts",
         "worker",
-        "created_at",
-        "processed_at",
+        "queued",
+        "processed",
     )
     list_filter = ("status", "site_id", "error_class")
     search_fields = ("=resource_id", "=case_id", "payload")
     date_hierarchy = "created_at"
     fieldsets = (
+        (None, {"fields": ("state", "why", "site_id", "expediente", "case_id")}),
+        (_("What happened"), {"fields": ("thread",)}),
+        (_("Evidence"), {"fields": ("evidence",)}),
         (
-            None,
+            _("What is sent"),
+            {"fields": ("url_directa", "payload", "attachments", "flow_name", "flow_version")},
+        ),
+        (_("Result"), {"fields": ("result", "error_class", "error_log")}),
+        (
+            _("In the queue"),
             {
                 "fields": (
-                    "state",
-                    "why",
-                    "site_id",
                     "resource_id",
-                    "expediente",
                     "run",
                     "priority",
                     "attempts",
@@ -54,19 +58,23 @@ class TramiteTaskAdmin(VerbAdmin, ReadOnlyAdmin):
                     "started_at",
                     "intent_at",
                     "processed_at",
-                    "case_id",
                 )
             },
         ),
-        (_("Evidence"), {"fields": ("evidence",)}),
-        (_("What happened"), {"fields": ("thread",)}),
-        (
-            _("What is sent"),
-            {"fields": ("url_directa", "payload", "attachments", "flow_name", "flow_version")},
-        ),
-        (_("Result"), {"fields": ("result", "error_class", "error_log")}),
     )
     readonly_fields = ("state", "why", "expediente", "evidence", "thread")
+
+    @display(description=_("case number"), ordering="id")
+    def number(self, row: TramiteTask) -> SafeString:
+        return format_html('<span class="nowrap">{}</span>', row.expediente or row.resource_id)
+
+    @display(description=_("queued"), ordering="created_at")
+    def queued(self, row: TramiteTask) -> SafeString:
+        return moment(row.created_at)
+
+    @display(description=_("processed"), ordering="processed_at")
+    def processed(self, row: TramiteTask) -> SafeString:
+        return moment(row.processed_at)
 
     @display(description=_("status"), ordering="status")
     def state(self, row: TramiteTask) -> SafeString:
@@ -107,8 +115,8 @@ class TramiteTaskAdmin(VerbAdmin, ReadOnlyAdmin):
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             (
                 (
-                    event.at.astimezone().strftime("%d.%m. %H:%M:%S"),
-                    event.object_type.rpartition(".")[2],
+                    moment(event.at),
+                    apps.get_model(event.object_type)._meta.verbose_name,
                     f"{event.old} → {event.new}" if event.old else event.new,
                     event.reason,
                     f"{event.actor_kind} {event.actor}",

@@ -104,7 +104,8 @@ class Organismo(models.Model):
         validators=[ParsedBy("parse_attachments")],
         help_text=_(
             "For each: name, source (intranet, authorisation, folder) and path, such as "
-            '{"name": "recurso.pdf", "source": "intranet", "path": "/recursos/{idRecurso}/pdf"}.'
+            '{"name": "recurso.pdf", "source": "intranet", '
+            '"path": "/servicio/recursos/{idRecurso}/pdf"}.'
         ),
     )
     time_zone = models.CharField(_("time zone"), max_length=50, default="Europe/Madrid")

@@ -40,6 +40,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What the front page shows."""
     now = timezone.now()
     return context | {
+        "title": _("Overview"),
         "brain": cycles.status(now),
         "worries": worries(),
         "states": states(),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Locator, Page
 
 from queues.browser import templating
@@ -138,7 +140,10 @@ async def _look_at_url(action: Action) -> None:
 
 
 async def _download(action: Action) -> None:
-    async with action.page.expect_download(timeout=action.timeout) as expected:
+    async with (
+        _saving(action.page),
+        action.page.expect_download(timeout=action.timeout) as expected,
+    ):
         await action.locator.click(timeout=action.timeout)
     download = await expected.value
     name = action.text["name"]
@@ -150,6 +155,39 @@ async def _download(action: Action) -> None:
     action.recorder.keep("receipt" if action.has_receipt else "download", path, name)
     if fault:
         raise StepFailed("site", f"the receipt {name} {fault}")
+
+
+@asynccontextmanager
+async def _saving(page: Page) -> AsyncIterator[None]:
+    """Have the browser save what it would show in its viewer, a PDF above all."""
+    session = await page.context.new_cdp_session(page)
+
+    async def save(paused: dict[str, Any]) -> None:
+        answer: dict[str, Any] = {"requestId": paused["requestId"]}
+        headers = paused.get("responseHeaders", [])
+        kinds = [h["value"] for h in headers if h["name"].lower() == "content-type"]
+        if kinds and paused.get("responseStatusCode") == 200 and "html" not in kinds[0].lower():
+            kept = [h for h in headers if h["name"].lower() != "content-disposition"]
+            attached = {"name": "Content-Disposition", "value": _attached(headers)}
+            answer |= {"responseCode": 200, "responseHeaders": [*kept, attached]}
+        with suppress(PlaywrightError):
+            await session.send("Fetch.continueResponse", answer)
+
+    session.on("Fetch.requestPaused", save)
+    documents = {"resourceType": "Document", "requestStage": "Response"}
+    await session.send("Fetch.enable", {"patterns": [documents]})
+    try:
+        yield
+    finally:
+        with suppress(PlaywrightError):
+            await session.detach()
+
+
+def _attached(headers: list[dict[str, str]]) -> str:
+    """The site's own disposition, with its file name, but not `inline`."""
+    said = [h["value"] for h in headers if h["name"].lower() == "content-disposition"]
+    _, semicolon, rest = (said or [""])[0].partition(";")
+    return f"attachment{semicolon}{rest}"
 
 
 def _fault(path: Path) -> str:

@@ -30,6 +30,12 @@ HARMLESS = ("net::ERR_ABORTED",)
 GONE = ("has been closed", "Connection closed", "crashed")
 OVER = "the run's deadline is over"
 
+# A flow sees one page: what would open in a window of its own opens there.
+ONE_WINDOW = """for (const kind of ["click", "submit"]) addEventListener(kind, (event) => {
+  const opener = event.target.closest?.("a[target=_blank], form[target=_blank]");
+  opener?.removeAttribute("target");
+}, true)"""
+
 
 class Host(Protocol):
     """Who the run is for."""
@@ -113,13 +119,14 @@ class Runner:
             accept_downloads=True,
             storage_state=self.run.storage_state,  # type: ignore[arg-type]
         )
+        await context.add_init_script(ONE_WINDOW)
+        if self.run.trace:
+            await self.recorder.start_trace(context)
         page = await context.new_page()
         context.on("dialog", self._accept)
         page.on("response", self._note_answer)
         page.on("requestfailed", self._note_broken)
         page.on("crash", self._note_crash)
-        if self.run.trace:
-            await self.recorder.start_trace(context)
         return page
 
     async def _keep_session(self, context: BrowserContext) -> None:

@@ -269,6 +269,7 @@ class Engine:
         for task in (left := asyncio.all_tasks(self._loop)):
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.sleep(0.2))  # a killed driver's pipes close
         self._loop.close()
 
 

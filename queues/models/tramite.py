@@ -21,9 +21,9 @@ class TramiteTask(LeasedTask):
         PENDING = "pending", _("Pending")
         PROCESSING = "processing", _("Processing")
         HELD = "held", _("Held")
-        IN_DOUBT = "in_doubt", _("In doubt: may have been sent")
+        IN_DOUBT = "in_doubt", _("In doubt")
         COMPLETED = "completed", _("Completed")
-        COMPLETED_WITH_ERRORS = "completed_with_errors", _("Sent, receipt missing")
+        COMPLETED_WITH_ERRORS = "completed_with_errors", _("Sent, no receipt")
         FAILED = "failed", _("Failed")
         CANCELLED = "cancelled", _("Cancelled")
 

@@ -31,7 +31,8 @@ PAGES = {
     "/upload": FORM.format(enctype="multipart/form-data"),
     "/sent": '<p id="received">Received</p><a id="pdf" href="/pdf">PDF</a>'
     '<a id="empty" href="/empty">PDF</a><a id="html" href="/html">PDF</a>'
-    '<a id="inline" href="/inline">PDF</a><a id="none" href="/sent">PDF</a>',
+    '<a id="inline" href="/inline">PDF</a>'
+    '<a id="window" target="_blank" href="/inline">PDF</a><a id="none" href="/sent">PDF</a>',
     "/changed": "<p>We have a new site</p>",
     "/dialog": "<button id='ask' onclick=\"document.title = confirm('Sure?')\">Ask</button>"
     "<script>addEventListener('click', () => document.body.append(document.title))</script>",
@@ -202,7 +203,7 @@ def test_a_form_is_filed_with_its_evidence(execute: Execute, site: Site) -> None
     assert outcome.storage_state and outcome.storage_state["cookies"][0]["name"] == "session"
 
 
-PICTURES = ["04-check.jpg", "06-click.jpg", "10-the_end.jpg", "11-download.jpg"]
+PICTURES = ["04-check.jpg", "10-the_end.jpg", "11-download.jpg"]
 
 
 def test_every_part_of_the_log_has_its_line_and_no_value(execute: Execute) -> None:
@@ -384,8 +385,9 @@ def test_a_missing_receipt_does_not_undo_the_confirmation(execute: Execute, link
     assert names(outcome, "receipt") == []
 
 
-def test_a_receipt_that_the_browser_could_show_is_saved_too(execute: Execute) -> None:
-    step = {"do": "download", "selector": "#inline", "name": "r", "receipt": True, "timeout": 2}
+@pytest.mark.parametrize("link", ["#inline", "#window"])
+def test_a_receipt_that_the_browser_would_show_is_saved(execute: Execute, link: str) -> None:
+    step = {"do": "download", "selector": link, "name": "r", "receipt": True, "timeout": 2}
     outcome = execute(SEND, CONFIRMED, step)
     assert outcome.receipt, outcome.message
     assert names(outcome, "receipt") == ["r.pdf"]
