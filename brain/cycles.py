@@ -12,13 +12,15 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from brain import origin, portal
+from brain import origin, portal, rules
 from brain.attachments import Gatherer
 from brain.claimers import ClaimerUnavailable, claimer_for
 from brain.claiming import ClaimRound
 from brain.ledger import SiteReport
 from brain.models import Claim, Cycle, Organismo
-from brain.surveying import Found, survey
+from brain.origin import Row
+from brain.recovering import unqueued
+from brain.surveying import Found, site_rules, survey
 from orchestrator_site.models import Pause
 from orchestrator_site.sessions import me
 from queues.models import TramiteTask
@@ -129,6 +131,7 @@ def _dry_visit(organismo: Organismo, left: int) -> DryRun:
     problem: Exception | None = None
     try:
         claimer.open()
+        cases += [_recoverable(row, organismo) for row in unqueued(organismo, claimer.account)]
         for found in survey(organismo, Gatherer(organismo, timezone.localdate())):
             claims = found.is_wanted and sum(case["would_claim"] for case in cases) < room
             cases.append(
@@ -146,6 +149,15 @@ def _dry_visit(organismo: Organismo, left: int) -> DryRun:
         error_kind=type(problem).__name__ if problem else "",
         error=str(problem or ""),
     )
+
+
+def _recoverable(row: Row, organismo: Organismo) -> dict[str, Any]:
+    """A case that is ours already, as a dry run tells it."""
+    judgement = rules.judge(rules.Case.from_row(row), site_rules(organismo))
+    told = Found(judgement, "recovered", judgement.reason).as_dict()
+    fit = judgement.verdict == rules.Verdict.ACCEPTED
+    then = _("queued without a new claim") if fit else _("listed: ours, and cannot be queued")
+    return {**told, "would_claim": False, "next": then}
 
 
 def next_step(found: Found, would_claim: bool) -> str:

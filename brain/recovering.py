@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from django.utils import timezone
@@ -12,12 +12,23 @@ from brain import origin, rules, surveying
 from brain.attachments import Gatherer
 from brain.enqueuing import Entry
 from brain.ledger import Ledger
-from brain.models import Claim
+from brain.models import Claim, Organismo
 from brain.proving import is_anothers, is_ours, note
 
 # A claim still "started" after this belongs to a brain that died.
 SETTLE_AFTER = timedelta(minutes=2)
 Status = Claim.Status
+
+
+def unqueued(organismo: Organismo, account: str) -> Iterator[origin.Row]:
+    """The cases that the origin shows as claimed by `account` and that have no task."""
+    rule = organismo.claimed_rule
+    rows = origin.ours(organismo.patterns, account, rule)
+    for page in surveying.batched(origin.stream(rows), origin.PAGE):
+        known = surveying.queued_ids(row["idRecurso"] for row in page)
+        for row in page:
+            if is_ours(row, account, rule) and row["idRecurso"] not in known:
+                yield row
 
 
 class Recovery:
@@ -35,14 +46,10 @@ class Recovery:
 
     def run(self) -> None:
         """Queue what the origin shows as ours and has no task of any status; close the rest."""
-        rows = origin.ours(self.organismo.patterns, self.account, self.rule)
-        for page in surveying.batched(origin.stream(rows), origin.PAGE):
-            known = surveying.queued_ids(row["idRecurso"] for row in page)
-            for row in page:
-                if self.stopped():
-                    return
-                if is_ours(row, self.account, self.rule) and row["idRecurso"] not in known:
-                    self.recover(row)
+        for row in unqueued(self.organismo, self.account):
+            if self.stopped():
+                return
+            self.recover(row)
         self._close_abandoned()
 
     def recover(self, row: origin.Row) -> None:

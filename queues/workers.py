@@ -24,7 +24,7 @@ from queues.models import TramiteTask
 
 logger = logging.getLogger(__name__)
 SWEEP_EVERY = 5.0  # seconds
-RENEW_EVERY = 5.0
+RENEWALS = 4  # in the length of a lease
 BEAT_EVERY = 10.0
 # Values that a stored task leaves unexpanded, such as a session's token, by name. Apps register.
 SECRETS: dict[str, Callable[[TramiteTask], str]] = {}
@@ -108,12 +108,13 @@ class TramiteWorker:
         return moved
 
     def _execute(self, task: TramiteTask, run: Run) -> Outcome:
+        renew_every = settings.TASK_LEASE.total_seconds() / RENEWALS
         renewed = time.monotonic()
 
         def tick() -> bool:
             nonlocal renewed
             self._every(SWEEP_EVERY, "sweep", lambda: TramiteTask.objects.sweep())
-            if time.monotonic() - renewed < RENEW_EVERY:
+            if time.monotonic() - renewed < renew_every:
                 return True
             renewed = time.monotonic()
             self.row.beat(str(task))

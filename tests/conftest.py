@@ -13,7 +13,7 @@ from django.test import Client
 from brain import origin as origin_module
 from brain.models import Flow, Organismo, RecursosExp
 from orchestrator_site import roles
-from tests.factories import FlowFactory, OrganismoFactory
+from tests.factories import FlowFactory, MotivoFactory, OrganismoFactory
 
 BOTH = ("default", "recursos")
 
@@ -62,6 +62,12 @@ def origin(db: None) -> Iterator[Callable[..., RecursosExp]]:
 
 
 @pytest.fixture
+def motivos(db: None) -> None:
+    """The texts that a migration puts there, and a test with real transactions flushes."""
+    MotivoFactory()
+
+
+@pytest.fixture
 def flow(db: None) -> Flow:
     return FlowFactory()
 
@@ -77,11 +83,11 @@ def person(db: None) -> Callable[[str], User]:
     """A user of a role: viewer, operator or admin."""
 
     def make(role: str) -> User:
+        assert role in (roles.VIEWER, roles.OPERATOR, roles.ADMIN)
         user = User.objects.create_user(f"{role}-person", password="x", is_staff=True)
         user.groups.add(Group.objects.get(name=role))
         return user
 
-    assert roles.VIEWER
     return make
 
 
