@@ -45,6 +45,8 @@ class Cluster:
         )
         self.record = Path(settings.DATA_DIR) / "run" / f"{name}.pids"
         self.record.parent.mkdir(parents=True, exist_ok=True)
+        # Known while it lives: once the first process is gone, its orphans cannot be found.
+        self.family: list[psutil.Process] = []
 
     def supervise(self, stop: Stop) -> None:
         """Run the cluster until a stop is asked for, restarting it when it dies or falls deaf."""
@@ -79,9 +81,9 @@ class Cluster:
             if process.poll() is not None:
                 logger.error("cluster %s ended with %s: restarting", self.name, process.poll())
                 return
+            self._note_family(process)
             if time.monotonic() - sung >= SING_EVERY:
                 sung = time.monotonic()
-                self._note_family(process)
                 doorbell.ring(self.name, "queues.supervision.sing", self.row.name, os.getpid())
             if self._silence() > DEAF_AFTER:
                 logger.error("cluster %s executes nothing: restarting", self.name)
@@ -93,20 +95,22 @@ class Cluster:
 
     def _end(self, process: psutil.Popen, *, gently: bool) -> None:
         """Ask the sessions to end, then the cluster; whoever is still there then is killed."""
-        family = _family(process)
         note = note_for(self.name)
         if gently:
             note.touch()
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-        _gone, alive = psutil.wait_procs(family, timeout=LET_END if gently else 5)
+        _gone, alive = psutil.wait_procs(self.family, timeout=LET_END if gently else 5)
         _kill(alive)
         note.unlink(missing_ok=True)
         self.record.unlink(missing_ok=True)
 
     def _note_family(self, process: psutil.Popen) -> None:
-        known = [(one.pid, one.create_time()) for one in _family(process)]
-        self.record.write_text(json.dumps(known))
+        family = _family(process)
+        if family and family != self.family:
+            self.family = family
+            known = [(one.pid, one.create_time()) for one in family]
+            self.record.write_text(json.dumps(known))
 
     def _kill_leftovers(self) -> None:
         """End what a supervisor that was killed left working."""
