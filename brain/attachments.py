@@ -20,6 +20,15 @@ from brain import portal, rules
 from brain.claimers import portal_of
 from brain.models import ClientAuthorisation, Organismo
 
+# What concerns one document; everything else of the intranet concerns all.
+DOCUMENT_FAULTS = (
+    portal.DocumentMissing,
+    portal.DocumentTooLarge,
+    portal.PortalFailed,
+    portal.ForeignRedirect,
+    OSError,
+)
+
 
 @dataclass(frozen=True)
 class Gathered:
@@ -46,35 +55,35 @@ class Gatherer:
         return portal_of(self.organismo)
 
     def check(self, case: rules.Case) -> Gathered:
-        """Look without fetching or storing anything."""
+        """Look without storing anything."""
         missing = tuple(
-            demand.name for demand in self._to_fetch() if not self._is_there(demand, case)
+            problem for demand in self._to_fetch() if (problem := self._problem(demand, case))
         )
         return Gathered(missing=missing, hold_reason=self._hold_reason(case))
 
     def gather(self, case: rules.Case, case_id: object) -> Gathered:
-        """Fetch and store them, before the claim: what cannot be had must not strand a case."""
-        files: list[dict[str, Any]] = []
+        """Fetch and store them, before the claim: what cannot be had must not strand a case.
+
+        A document that cannot be had is that case's alone; an intranet that cannot be reached,
+        or refuses us, ends the organismo's part: PortalError.
+        """
+        contents: dict[str, bytes] = {}
         missing: list[str] = []
         for demand in self._to_fetch():
-            content = self._content(demand, case)
-            if content is None:
-                missing.append(demand.name)
-            else:
-                files.append(_stored(case_id, demand.name, content))
-        files += self.authorisation_file(case_id, case.numclient)
+            try:
+                contents[demand.name] = self._content(demand, case)
+            except DOCUMENT_FAULTS as error:
+                missing.append(f"{demand.name} ({error})")
+        contents |= self._authorisation_content(case.numclient)
         if missing:
-            discard(files)
             return Gathered(missing=tuple(missing))
-        return Gathered(files=tuple(files), hold_reason=self._hold_reason(case))
+        files = tuple(_stored(case_id, name, content) for name, content in contents.items())
+        return Gathered(files=files, hold_reason=self._hold_reason(case))
 
     def authorisation_file(self, case_id: object, numclient: int | None) -> list[dict[str, Any]]:
         """The client's paper as an attachment, where it is demanded and on file."""
-        valid = self._authorisation(numclient)
-        if valid is None or not self.authorisation_name:
-            return []
-        with valid.file.open("rb") as file:
-            return [_stored(case_id, self.authorisation_name, file.read())]
+        contents = self._authorisation_content(numclient)
+        return [_stored(case_id, name, content) for name, content in contents.items()]
 
     @property
     def authorisation_name(self) -> str:
@@ -84,24 +93,36 @@ class Gatherer:
     def _to_fetch(self) -> list[rules.AttachmentDemand]:
         return [demand for demand in self.demands if demand.source != "authorisation"]
 
-    def _is_there(self, demand: rules.AttachmentDemand, case: rules.Case) -> bool:
-        if demand.source == "intranet":
-            return self.portal.has(demand.path_for(case))
-        return _in_folder(demand.path_for(case)).is_file()
+    def _problem(self, demand: rules.AttachmentDemand, case: rules.Case) -> str:
+        """Why the document cannot be had, without fetching it where that can be told."""
+        try:
+            if demand.source == "intranet":
+                there = self.portal.has(demand.path_for(case))
+            else:
+                there = _in_folder(demand.path_for(case)).is_file()
+        except DOCUMENT_FAULTS as error:
+            return f"{demand.name} ({error})"
+        return "" if there else demand.name
 
-    def _content(self, demand: rules.AttachmentDemand, case: rules.Case) -> bytes | None:
+    def _content(self, demand: rules.AttachmentDemand, case: rules.Case) -> bytes:
         if demand.source == "intranet":
-            try:
-                return self.portal.fetch(demand.path_for(case))
-            except portal.DocumentMissing:
-                return None
-        path = _in_folder(demand.path_for(case))
-        return path.read_bytes() if path.is_file() else None
+            return self.portal.fetch(demand.path_for(case))
+        return _in_folder(demand.path_for(case)).read_bytes()
+
+    def _authorisation_content(self, numclient: int | None) -> dict[str, bytes]:
+        """By the attachment's name; empty where none is demanded, on file, or to be read."""
+        valid = self._authorisation(numclient)
+        if valid is None or not self.authorisation_name:
+            return {}
+        with valid.file.open("rb") as file:
+            return {self.authorisation_name: file.read()}
 
     def _authorisation(self, numclient: int | None) -> ClientAuthorisation | None:
+        """The paper on file; one whose file is gone from the storage is none."""
         if numclient is None:
             return None
-        return ClientAuthorisation.objects.valid_for(numclient, self.today)
+        valid = ClientAuthorisation.objects.valid_for(numclient, self.today)
+        return valid if valid and default_storage.exists(str(valid.file)) else None
 
     def _hold_reason(self, case: rules.Case) -> str:
         demanded = self.organismo.demands_authorisation or self.authorisation_name

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from brain import attachments, origin, portal, rules, surveying
-from brain.claimers import Claimer, ClaimerUnavailable, claimer_for
+from brain.claimers import Answer, Claimer, ClaimerUnavailable, claimer_for
 from brain.enqueuing import Entry, NotQueued, check_flow
 from brain.ledger import Ledger, SiteReport
 from brain.models import Claim, Cycle, Organismo
@@ -21,6 +21,15 @@ from brain.surveying import Found
 from orchestrator_site.models import Event
 
 logger = logging.getLogger(__name__)
+PROBE = 5  # claims that must not all stay unproven
+
+
+class Unprovable(Exception):
+    """Claims are made, and the origin never shows them as the organismo's rule says."""
+
+
+# What ends an organismo's part of a cycle, told in its report.
+FAULTS = (ClaimerUnavailable, NotQueued, Unprovable, portal.PortalError, origin.OriginError)
 
 
 class ClaimRound:
@@ -54,9 +63,8 @@ class ClaimRound:
             self.claimer.open()
             self.recovery().run()
             self.claim(quota)
-        except (ClaimerUnavailable, NotQueued, portal.PortalError, origin.OriginError) as error:
-            self.report.error_kind = type(error).__name__
-            self.report.error = str(error)
+        except FAULTS as error:
+            self.report.fail(error)
             logger.error("%s: %s: %s", self.organismo, type(error).__name__, error)
         finally:
             self.claimer.close()
@@ -66,32 +74,64 @@ class ClaimRound:
         return Recovery(self.ledger, self.gatherer, self.claimer.account, self.stopped)
 
     def claim(self, quota: int) -> None:
-        """Find, claim, prove and queue until `quota` are ours, none is left, or a stop."""
+        """Find, claim, prove and queue until `quota` were tried, none is left, or a stop.
+
+        The first few go alone: where none of them can be proven, the rule is wrong, and the
+        organismo is paused before it takes everything.
+        """
         wanted = self._wanted()
+        size = min(self.claimer.batch, PROBE)
         while quota > 0 and not self.stopped():
-            batch = list(islice(wanted, min(self.claimer.batch, quota)))
+            batch = list(islice(wanted, min(size, quota)))
             if not batch:
                 return
             quota -= self.claim_batch(batch)
+            if self.report.unproven >= PROBE and not self.report.claimed:
+                raise Unprovable(self._pause())
+            size = self.claimer.batch
 
     def claim_batch(self, batch: Sequence[rules.Judgement]) -> int:
-        """Claim acceptable cases; returns how many became ours.
+        """Claim acceptable cases; returns how many were tried.
 
         The attachments are fetched before the claim: what cannot be had must not strand a case.
         """
-        cases = {found.judgement.case.id_recurso: found for found in self._with_files(batch)}
+        cases: dict[int, Found] = {}
+        try:
+            for found in self._with_files(batch):
+                cases[found.judgement.case.id_recurso] = found
+            return self._claim(cases)
+        finally:  # what is left in it did not become ours
+            for found in cases.values():
+                attachments.discard(found.gathered.files)
+
+    def _claim(self, cases: dict[int, Found]) -> int:
+        """Takes out of `cases` what became ours."""
         reason = f"claiming by {self.organismo.claim_method}"
         claims = self.ledger.start(list(cases.values()), self.claimer.account, reason)
         self.report.lost += len(cases) - len(claims)
-        won = self.prover.prove(claims, self.claimer.claim(claims)) if claims else []
+        unavailable = None
+        try:
+            answers = self.claimer.claim(claims)
+        except ClaimerUnavailable as error:  # what it did before that is read back
+            unavailable = error
+            answers = {claim.resource_id: Answer(str(error)[:200]) for claim in claims}
+        won = self.prover.prove(claims, answers)
         entries = [Entry.of(claim, cases.pop(claim.resource_id)) for claim in won]
-        for found in cases.values():
-            attachments.discard(found.gathered.files)
         self.ledger.settle_and_queue(entries, Claim.Status.PROVEN)
         self.report.claimed += len(won)
         for claim in won:
             self._correct_origin(claim)
-        return len(won)
+        if unavailable:
+            raise unavailable
+        return len(claims)
+
+    def _pause(self) -> str:
+        """Stop the organismo, and say why: each cycle would take more cases that nobody files."""
+        reason = _("None of %(n)s claims could be proven: check “claimed when”, then resume.")
+        told = reason % {"n": self.report.unproven}
+        if Organismo.objects.filter(pk=self.organismo.pk, paused=False).update(paused=True):
+            Event.record([self.organismo], "running", "paused", told)
+        return told
 
     def _wanted(self) -> Iterator[rules.Judgement]:
         for found in surveying.survey(self.organismo):
@@ -103,6 +143,8 @@ class ClaimRound:
 
     def _with_files(self, batch: Sequence[rules.Judgement]) -> Iterator[Found]:
         for judgement in batch:
+            if self.stopped():
+                return
             case_id = surveying.case_id_for(judgement.case.id_recurso)
             found = surveying.weigh(judgement, self.gatherer.gather(judgement.case, case_id))
             if found.is_wanted:
@@ -147,7 +189,11 @@ def claim_resource(id_recurso: int, site_id: str | None = None) -> Found:
 
 def _claim_row(visit: ClaimRound, row: Mapping[str, object]) -> Found:
     judgement = rules.judge(rules.Case.from_row(row), surveying.site_rules(visit.organismo))
-    found = surveying.verdict_on(judgement, surveying.queued_ids([judgement.case.id_recurso]))
+    # A person asks: what was given back before may be taken again, what has a task may not.
+    queued = surveying.queued_ids([judgement.case.id_recurso])
+    found = surveying.verdict_on(
+        judgement, dict.fromkeys(queued, _("a task exists: rerun it instead"))
+    )
     if found.is_wanted:
         visit.claimer.open()
         try:

@@ -12,14 +12,15 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from brain import origin, portal, rules
+from brain import rules
 from brain.attachments import Gatherer
-from brain.claimers import ClaimerUnavailable, claimer_for
-from brain.claiming import ClaimRound
+from brain.claimers import claimer_for
+from brain.claiming import FAULTS, ClaimRound
+from brain.enqueuing import check_flow
 from brain.ledger import SiteReport
 from brain.models import Claim, Cycle, Organismo
 from brain.origin import Row
-from brain.recovering import unqueued
+from brain.recovering import SETTLE_AFTER, unqueued
 from brain.surveying import Found, site_rules, survey
 from orchestrator_site.models import Pause
 from orchestrator_site.sessions import me
@@ -36,7 +37,7 @@ def is_due(now: datetime | None = None) -> bool:
     """Whether the interval since the last cycle's start has passed and nobody paused the brain."""
     if Pause.of(BRAIN):
         return False
-    last = Cycle.objects.order_by("-id").first()
+    last = Cycle.objects.filter(only="").order_by("-id").first()
     now = now or timezone.now()
     return last is None or now - last.started_at >= settings.BRAIN_SYNC_INTERVAL
 
@@ -60,30 +61,39 @@ def run_cycle(
     An error of one organismo is recorded on it and ends its part alone.
     """
     _close_abandoned()
-    cycle = Cycle.objects.create(runner=me(BRAIN))
+    cycle = Cycle.objects.create(runner=me(BRAIN), only=",".join(sites))
     left = settings.BRAIN_MAX_CLAIMS
-    for organismo in _chosen(sites):
-        if stopped():
-            break
-        report = _visit(organismo, cycle, left, stopped)
-        left -= report.claimed
-        cycle.sites[organismo.site_id] = report.as_dict()
-        cycle.save(update_fields=["sites"])
-        progress(organismo, report)
-    failed = any(report["error"] for report in cycle.sites.values())
-    cycle.outcome = Cycle.Outcome.WITH_ERRORS if failed else Cycle.Outcome.DONE
-    if stopped():
-        cycle.outcome = Cycle.Outcome.STOPPED
-    cycle.finished_at = timezone.now()
-    cycle.save(update_fields=["outcome", "finished_at"])
+    outcome = Cycle.Outcome.STOPPED
+    try:
+        for organismo in _chosen(sites):
+            if stopped():
+                return cycle
+            report = _visit(organismo, cycle, left, stopped)
+            left -= report.claimed
+            cycle.sites[organismo.site_id] = report.as_dict()
+            cycle.save(update_fields=["sites"])
+            progress(organismo, report)
+        failed = any(report["error"] for report in cycle.sites.values())
+        outcome = Cycle.Outcome.WITH_ERRORS if failed else Cycle.Outcome.DONE
+    finally:
+        cycle.outcome = outcome
+        cycle.finished_at = timezone.now()
+        cycle.save(update_fields=["outcome", "finished_at"])
     return cycle
 
 
 def _visit(
     organismo: Organismo, cycle: Cycle, left: int, stopped: Callable[[], bool]
 ) -> SiteReport:
-    visit = ClaimRound(organismo, claimer_for(organismo), cycle=cycle, stopped=stopped)
-    report = visit.run(quota(organismo, left))
+    """One organismo's part. Whatever goes wrong in it is told on it, and ends nothing else."""
+    report = SiteReport()
+    try:
+        visit = ClaimRound(organismo, claimer_for(organismo), cycle=cycle, stopped=stopped)
+        report = visit.report
+        visit.run(quota(organismo, left))
+    except Exception as error:
+        logger.exception("%s: the cycle's part broke", organismo)
+        report.fail(error)
     Organismo.objects.filter(pk=organismo.pk).update(
         last_sync_at=timezone.now(), last_error=report.error
     )
@@ -129,15 +139,18 @@ def _dry_visit(organismo: Organismo, left: int) -> DryRun:
     claimer = claimer_for(organismo)
     cases: list[dict[str, Any]] = []
     problem: Exception | None = None
+    taken = 0
     try:
+        check_flow(organismo)
         claimer.open()
         cases += [_recoverable(row, organismo) for row in unqueued(organismo, claimer.account)]
         for found in survey(organismo, Gatherer(organismo, timezone.localdate())):
-            claims = found.is_wanted and sum(case["would_claim"] for case in cases) < room
+            claims = found.is_wanted and taken < room
+            taken += claims
             cases.append(
                 {**found.as_dict(), "would_claim": claims, "next": next_step(found, claims)}
             )
-    except (ClaimerUnavailable, portal.PortalError, origin.OriginError) as error:
+    except FAULTS as error:
         problem = error
     finally:
         claimer.close()
@@ -186,6 +199,12 @@ def unqueued_claims() -> Any:
     return Claim.objects.filter(status__in=Claim.OURS, queued_at=None)
 
 
+def undecided_claims() -> Any:
+    """Claims that nobody decides: their brain died and their organismo is not visited any more."""
+    long_ago = timezone.now() - 2 * SETTLE_AFTER
+    return Claim.objects.filter(status=Claim.Status.STARTED, started_at__lt=long_ago)
+
+
 def status(now: datetime) -> dict[str, Any]:
     """Whether the brain runs, its last cycle, when the next is due, and what waits for a person."""
     pause = Pause.of(BRAIN)
@@ -201,4 +220,5 @@ def status(now: datetime) -> dict[str, Any]:
         "next_at": None if pause else max(next_at, now),
         "unqueued_claims": unqueued_claims().count(),
         "unproven_claims": Claim.objects.filter(status=Claim.Status.UNPROVEN).count(),
+        "undecided_claims": undecided_claims().count(),
     }

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -65,21 +64,19 @@ def rerun(task: TramiteTask, reason: str) -> TramiteTask:
 
     The new task carries the organismo's flow as it is now.
     """
-    if task.status not in task.FINAL:
-        raise NotQueued(_("Only a finished task can be run again."))
     organismo = Organismo.objects.filter(site_id=task.site_id).first()
     if organismo is None:
         raise NotQueued(_("There is no organismo %(site)s.") % {"site": task.site_id})
     flow = check_flow(organismo)
-    siblings = TramiteTask.objects.filter(resource_id=task.resource_id)
     try:
         with transaction.atomic():
+            _check_rerun(task)
             again = TramiteTask.objects.create(
                 case_id=task.case_id,
                 site_id=task.site_id,
                 protocol=task.protocol,
                 resource_id=task.resource_id,
-                run=(siblings.aggregate(last=Max("run"))["last"] or 0) + 1,
+                run=task.run + 1,
                 payload=task.payload,
                 url_directa=task.url_directa,
                 attachments=task.attachments,
@@ -90,6 +87,18 @@ def rerun(task: TramiteTask, reason: str) -> TramiteTask:
     except IntegrityError as error:
         raise NotQueued(_("A task for this case is in the queue already.")) from error
     return again
+
+
+def _check_rerun(task: TramiteTask) -> None:
+    """Only the last run of a case that is still ours. Locks the claim against a give-back."""
+    if task.status not in task.FINAL:
+        raise NotQueued(_("Only a finished task can be run again."))
+    if TramiteTask.objects.filter(resource_id=task.resource_id, run__gt=task.run).exists():
+        raise NotQueued(_("A later run of this case exists: look at that one."))
+    claims = Claim.objects.select_for_update().filter(resource_id=task.resource_id)
+    claim = claims.order_by("-id").first()
+    if claim and claim.status in (Claim.Status.RELEASED, Claim.Status.TAKEN_OVER):
+        raise NotQueued(_("The case is not ours any more: claim it first."))
 
 
 def _task(organismo: Organismo, flow: Flow, entry: Entry, now: datetime) -> TramiteTask:
@@ -112,11 +121,13 @@ def _task(organismo: Organismo, flow: Flow, entry: Entry, now: datetime) -> Tram
 
 def check_flow(organismo: Organismo) -> Flow:
     """The flow that new tasks carry. Raises NotQueued: to be asked before anything is claimed."""
+    names = {"flow": organismo.flow_name, "site": organismo.site_id}
     flow = Flow.active_version(organismo.flow_name)
     if flow is None:
+        raise NotQueued(_("The flow “%(flow)s” of %(site)s has no active version.") % names)
+    if not any(step.get("irrevocable") for step in flow.steps):
         raise NotQueued(
-            _("The flow “%(flow)s” of %(site)s has no active version.")
-            % {"flow": organismo.flow_name, "site": organismo.site_id}
+            _("The flow “%(flow)s” of %(site)s does not mark the step that sends.") % names
         )
     return flow
 

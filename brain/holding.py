@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from brain.attachments import Gatherer
+from brain.attachments import Gatherer, discard
 from brain.models import Organismo
 from orchestrator_site.verbs import Refused
 from queues.models import TramiteTask
@@ -33,4 +33,7 @@ def authorise(task: TramiteTask, reason: str) -> bool:
             _("Upload the authorisation of client %(client)s first: %(site)s wants it attached.")
             % {"client": task.payload.get("numclient"), "site": task.site_id}
         )
-    return task.authorise(reason, attachments=[*task.attachments, *files])
+    moved = task.authorise(reason, attachments=[*task.attachments, *files])
+    if not moved:
+        discard(files)
+    return moved

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -14,6 +15,7 @@ from brain import rules, surveying
 from brain.enqueuing import Entry, NotQueued, enqueue
 from brain.models import Claim, Cycle, Organismo
 from brain.surveying import Found
+from orchestrator_site.clock import db_now
 from orchestrator_site.models import Event
 from queues.models import TramiteTask
 
@@ -45,6 +47,10 @@ class SiteReport:
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    def fail(self, error: Exception) -> None:
+        """What ended this organismo's part."""
+        self.error_kind, self.error = type(error).__name__, str(error)
+
     def drop(self, found: Found) -> None:
         """Count a case that is left alone, and keep the reason of the first ones."""
         counter = {"missing_attachments": "incomplete"}.get(found.verdict, found.verdict)
@@ -62,6 +68,7 @@ class Ledger:
     organismo: Organismo
     cycle: Cycle | None
     report: SiteReport = field(default_factory=SiteReport)
+    started_at: datetime = field(default_factory=timezone.now)
 
     def start(self, cases: Sequence[Found], account: str, reason: str) -> list[Claim]:
         """Write the attempts down, committed before the origin is touched.
@@ -69,6 +76,7 @@ class Ledger:
         A case on which another brain has a claim in force is left out: the constraint decides.
         """
         batch = uuid.uuid4()
+        self.started_at = db_now()
         rows = [self._new(found.judgement, account, batch) for found in cases]
         with transaction.atomic():
             Claim.objects.bulk_create(rows, ignore_conflicts=True)
@@ -97,19 +105,17 @@ class Ledger:
     def settle_and_queue(self, entries: Sequence[Entry], to: str, reason: str = "") -> None:
         """Settle the claims as ours and queue their tasks, in one transaction.
 
-        Where the batch as a whole is refused, each goes alone: one bad case strands no other.
+        A claim that somebody else settled meanwhile is left out. Where the batch as a whole is
+        refused, each goes alone: one bad case strands no other.
         """
-        if not entries:
-            return
-        claims = [entry.claim for entry in entries]
         try:
             with transaction.atomic():
-                self.settle(claims, to, reason)
+                entries = self._still_ours(entries, to, reason)
                 tasks = enqueue(self.organismo, entries)
-                _mark_queued(claims)
+                _mark_queued([entry.claim for entry in entries])
         except NotQueued as error:
-            for claim in claims:
-                claim.refresh_from_db(fields=["status"])
+            for entry in entries:
+                entry.claim.refresh_from_db(fields=["status"])
             self._one_by_one(entries, to, reason, error)
             return
         self.report.queued += len(tasks)
@@ -117,8 +123,18 @@ class Ledger:
 
     def leave_unqueued(self, claim: Claim, to: str, reason: str) -> None:
         """Settle a claim as ours that has no task: it is listed for staff."""
-        self.settle([claim], to, reason)
+        if claim.status in Claim.OURS:
+            Claim.objects.filter(pk=claim.pk).update(message=reason)
+        elif to in Claim.MOVES.get(claim.status, ()):
+            self.settle([claim], to, reason)
         self.report.not_queued += 1
+
+    def _still_ours(self, entries: Sequence[Entry], to: str, reason: str) -> list[Entry]:
+        """The entries whose claim this call settled, or that was settled as ours before."""
+        kept = [entry for entry in entries if entry.claim.status in Claim.OURS]
+        open_ones = [entry for entry in entries if entry.claim.status not in Claim.OURS]
+        moved = {claim.pk for claim in self.settle([e.claim for e in open_ones], to, reason)}
+        return kept + [entry for entry in open_ones if entry.claim.pk in moved]
 
     def _one_by_one(self, entries: Sequence[Entry], to: str, reason: str, error: NotQueued) -> None:
         if len(entries) == 1:
@@ -140,6 +156,7 @@ class Ledger:
             method=self.organismo.claim_method,
             account=account,
             before=case.row,
+            started_at=self.started_at,
         )
 
 

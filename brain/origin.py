@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 ALIAS = "recursos"
 PAGE = 1000  # rows a statement; a statement takes at most 2,100 parameters on SQL Server
 # SQL Server's error where a trigger on the table forbids OUTPUT without INTO.
-OUTPUT_FORBIDDEN = "334"
+OUTPUT_FORBIDDEN = "(334)"
 P = ParamSpec("P")
 T = TypeVar("T")
 Row = dict[str, Any]

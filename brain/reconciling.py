@@ -8,14 +8,17 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from brain import origin, portal, surveying
-from brain.attachments import discard
 from brain.claimers import ClaimerUnavailable, claimer_for
 from brain.claiming import ClaimRound
+from brain.enqueuing import check_flow
 from brain.models import Claim, Organismo, Reconciliation
-from brain.proving import is_anothers, is_ours
+from brain.proving import is_anothers, is_ours, name_in
+from orchestrator_site.verbs import Refused
 from queues.models import TramiteTask
 
 logger = logging.getLogger(__name__)
@@ -43,12 +46,12 @@ class Difference:
 
 
 def run(sites: Iterable[str] = ()) -> Reconciliation:
-    """Compare every active organismo (or just `sites`) and store what differs."""
+    """Compare every active organismo (or just `sites`, active or not); store what differs."""
     found: list[dict[str, Any]] = []
     errors: dict[str, str] = {}
-    rows = Organismo.objects.filter(active=True)
     wanted = set(sites)
-    for organismo in rows.filter(site_id__in=wanted) if wanted else rows:
+    rows = Organismo.objects.all()
+    for organismo in rows.filter(site_id__in=wanted) if wanted else rows.filter(active=True):
         try:
             found += [asdict(one) for one in differences(organismo)]
         except (origin.OriginError, portal.PortalError, ClaimerUnavailable) as error:
@@ -63,15 +66,29 @@ def differences(organismo: Organismo) -> Iterator[Difference]:
 
 
 def _ours_there(organismo: Organismo) -> Iterator[Difference]:
+    """Without a task, or given back here while the origin still shows them as ours."""
     account = account_of(organismo)
-    rows = origin.ours(organismo.patterns, account, organismo.claimed_rule)
-    for page in surveying.batched(origin.stream(rows), origin.PAGE):
-        ids = [row["idRecurso"] for row in page]
-        known = surveying.queued_ids(ids)
+    rule = organismo.claimed_rule
+    for page in surveying.batched(
+        origin.stream(origin.ours(organismo.patterns, account, rule)), origin.PAGE
+    ):
+        ids = [row["idRecurso"] for row in page if is_ours(row, account, rule)]
+        unknown = set(ids) - surveying.queued_ids(ids) | _given_back(ids)
         for row in page:
-            mine = is_ours(row, account, organismo.claimed_rule)
-            if mine and row["idRecurso"] not in known:
+            if row["idRecurso"] in unknown:
                 yield _difference(Kind.OURS_THERE_NOT_HERE, organismo, row["idRecurso"], row, None)
+
+
+def _given_back(ids: list[int]) -> set[int]:
+    """Those whose last claim was given back."""
+    last: dict[int, str] = {}
+    for pk, status in (
+        Claim.objects.filter(resource_id__in=ids)
+        .order_by("id")
+        .values_list("resource_id", "status")
+    ):
+        last[pk] = status
+    return {pk for pk, status in last.items() if status == Claim.Status.RELEASED}
 
 
 def _ours_here(organismo: Organismo) -> Iterator[Difference]:
@@ -133,44 +150,70 @@ def repair(difference: Difference, reason: str) -> bool:
 
 def release(claim: Claim, reason: str) -> bool:
     """Give a case back to the origin as it was, and end its waiting task; False where a worker
-    has it, it was sent, or it is not ours any more."""
-    if claim.status not in (*Claim.OURS, Claim.Status.UNPROVEN) or not _may_close(claim):
+    has it, it was sent, or the claim was closed already. Raises Refused where the origin cannot
+    be asked: then it can be tried again."""
+    if claim.status not in (*Claim.OURS, Claim.Status.UNPROVEN):
         return False
-    if not close(claim, Claim.Status.RELEASED, reason):
+    if not _end_tasks(claim, reason):
         return False
-    given_back = origin.release(claim.resource_id, claim.account, claim.before)
-    if not given_back:
+    try:
+        freed = origin.release(claim.resource_id, claim.account, _free(claim))
+    except origin.OriginError as error:
+        raise Refused(_("The origin could not be asked: %(why)s") % {"why": error}) from error
+    if not freed:
         logger.warning("claim %s released here; in the origin it was not ours", claim.pk)
-    return True
+    return close(claim, Claim.Status.RELEASED, reason)
 
 
 def close(claim: Claim, to: str, reason: str) -> bool:
-    """End a claim and what waits of its task."""
-    if not _may_close(claim):
-        return False
+    """End a claim and what waits of its task; False where a worker has it or it was sent."""
+    with transaction.atomic():
+        closed = _end_tasks(claim, reason) and claim.move(to, reason, message=reason)
+        # A rerun locks the claim's row: what it queued before us is seen here, else it is refused.
+        if not closed or _has_task(claim, *TramiteTask.LIVE, *TramiteTask.SENT):
+            transaction.set_rollback(True)
+            return False
+    return True
+
+
+def _end_tasks(claim: Claim, reason: str) -> bool:
+    """Cancel what waits; False where something runs, is in doubt or was sent."""
     for task in TramiteTask.objects.filter(resource_id=claim.resource_id):
         if task.status in (task.Status.PENDING, task.Status.HELD):
-            stopped = task.cancel(reason) or task.reject(reason)
-            if not stopped:
-                return False
-            discard(task.attachments)
-    return claim.move(to, reason, message=reason)
+            task.cancel(reason) or task.reject(reason)
+    return _may_close(claim)
+
+
+def _free(claim: Claim) -> dict[str, Any]:
+    """The row as it was before the claim; one that was found as ours is made free."""
+    if name_in(claim.before) != claim.account:
+        return claim.before
+    return {"TExp": claim.organismo.texp_values[0], "Estado": 0, "UsuarioAsignado": None}
 
 
 def _may_close(claim: Claim) -> bool:
     """No task of the case is running, in doubt or sent."""
     status = TramiteTask.Status
-    busy = (status.PROCESSING, status.IN_DOUBT, *TramiteTask.SENT)
-    return not TramiteTask.objects.filter(resource_id=claim.resource_id, status__in=busy).exists()
+    return not _has_task(claim, status.PROCESSING, status.IN_DOUBT, *TramiteTask.SENT)
+
+
+def _has_task(claim: Claim, *statuses: str) -> bool:
+    tasks = TramiteTask.objects.filter(resource_id=claim.resource_id)
+    return tasks.filter(status__in=statuses).exists()
 
 
 def _queue(organismo: Organismo, pk: int) -> bool:
+    """Queue a case of ours; one that was given back here is freed in the origin instead."""
+    account = account_of(organismo)
     row = origin.read(pk)
-    visit = ClaimRound(organismo, claimer_for(organismo))
-    visit.claimer.account = account_of(organismo)
-    if row is None or not is_ours(row, visit.claimer.account, organismo.claimed_rule):
+    if row is None or not is_ours(row, account, organismo.claimed_rule):
         return False
+    last = Claim.objects.filter(resource_id=pk).order_by("-id").first()
+    if last is not None and last.status == Claim.Status.RELEASED:
+        return origin.release(pk, last.account, _free(last))
     if surveying.queued_ids([pk]):
         return False
-    visit.recovery().recover(row)
+    check_flow(organismo)
+    visit = ClaimRound(organismo, claimer_for(organismo))
+    visit.recovery().recover(row, account)
     return visit.report.queued == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from brain import origin, rules, surveying
@@ -14,9 +13,10 @@ from brain.enqueuing import Entry
 from brain.ledger import Ledger
 from brain.models import Claim, Organismo
 from brain.proving import is_anothers, is_ours, note
+from orchestrator_site.clock import db_now
 
-# A claim still "started" after this belongs to a brain that died.
-SETTLE_AFTER = timedelta(minutes=2)
+# A claim still "started" after this belongs to a brain that died: no claim takes that long.
+SETTLE_AFTER = timedelta(minutes=10)
 Status = Claim.Status
 
 
@@ -46,56 +46,66 @@ class Recovery:
 
     def run(self) -> None:
         """Queue what the origin shows as ours and has no task of any status; close the rest."""
+        self._decide_abandoned()
         for row in unqueued(self.organismo, self.account):
             if self.stopped():
                 return
-            self.recover(row)
-        self._close_abandoned()
+            self.recover(row, self.account)
 
-    def recover(self, row: origin.Row) -> None:
+    def recover(self, row: origin.Row, account: str) -> None:
         """Queue one case of ours, without a new claim; where it cannot be, list it for staff."""
         judged_by = surveying.site_rules(self.organismo)
         judgement = rules.judge(rules.Case.from_row(row), judged_by)
-        claim = self._claim_for(judgement)
+        claim = self._claim_for(judgement, account)
         if claim is None:
             return
-        self.ledger.report.recovered += 1
-        note(claim, row)
+        if claim.status not in Claim.OURS:
+            note(claim, row)
+            self.ledger.report.recovered += 1
         if judgement.verdict != rules.Verdict.ACCEPTED:
             self.ledger.leave_unqueued(claim, Status.RECOVERED, judgement.reason)
             return
-        gathered = self.gatherer.gather(judgement.case, claim.case_id)
-        found = surveying.weigh(judgement, gathered)
+        found = surveying.weigh(judgement, self.gatherer.gather(judgement.case, claim.case_id))
         if not found.is_wanted:
             self.ledger.leave_unqueued(claim, Status.RECOVERED, found.reason)
-            return
-        reason = _("the origin shows it as ours, and there was no task")
-        self.ledger.settle_and_queue([Entry.of(claim, found)], Status.RECOVERED, reason)
+        elif self._is_still_ours(claim):
+            reason = _("the origin shows it as ours, and there was no task")
+            self.ledger.settle_and_queue([Entry.of(claim, found)], Status.RECOVERED, reason)
 
-    def _claim_for(self, judgement: rules.Judgement) -> Claim | None:
-        """The open claim that a crash left, or a new one; None where one is in force or at work."""
+    def _is_still_ours(self, claim: Claim) -> bool:
+        """Asked again after the documents were fetched: a person may have been faster."""
+        row = origin.read_back([claim.resource_id]).get(claim.resource_id)
+        return is_ours(row, claim.account, self.rule)
+
+    def _claim_for(self, judgement: rules.Judgement, account: str) -> Claim | None:
+        """What a crash left, or a new claim; None where one is at work or was closed by staff."""
         pk = judgement.case.id_recurso
         last = Claim.objects.filter(resource_id=pk).order_by("-id").first()
-        if last is None or last.status not in (*Claim.HELD, Status.UNPROVEN):
+        if last is None or last.status in (Status.LOST, Status.FAILED):
             found = surveying.Found(judgement, "accepted")
-            started = self.ledger.start([found], self.account, "found as ours")
+            started = self.ledger.start([found], account, "found as ours")
             return started[0] if started else None
-        if last.status == Status.STARTED and timezone.now() - last.started_at < SETTLE_AFTER:
+        if last.organismo_id != self.organismo.pk:
             return None
-        return last if last.status in (Status.STARTED, Status.UNPROVEN) else None
+        if last.status == Status.STARTED and not self._is_abandoned(last):
+            return None
+        if last.status in (Status.RELEASED, Status.TAKEN_OVER):
+            return None
+        return last
 
-    def _close_abandoned(self) -> None:
-        """Close the claims of brains that died, where the origin does not show them as ours."""
-        abandoned = Claim.objects.filter(
-            organismo=self.organismo,
-            status=Status.STARTED,
-            started_at__lt=timezone.now() - SETTLE_AFTER,
-        )
-        claims = list(abandoned[: origin.PAGE])
-        shown = origin.read_back([claim.resource_id for claim in claims])
-        for claim in claims:
-            row = shown.get(claim.resource_id)
-            if is_ours(row, claim.account, self.rule):
+    def _is_abandoned(self, claim: Claim) -> bool:
+        return db_now() - claim.started_at >= SETTLE_AFTER
+
+    def _decide_abandoned(self) -> None:
+        """Decide the claims of brains that died, each by the account that it was made for."""
+        started = Claim.objects.filter(organismo=self.organismo, status=Status.STARTED)
+        abandoned = started.filter(started_at__lt=db_now() - SETTLE_AFTER).order_by("id")
+        for claim in list(abandoned[: origin.PAGE]):
+            if self.stopped():
+                return
+            row = origin.read(claim.resource_id)
+            if row is not None and is_ours(row, claim.account, self.rule):
+                self.recover(row, claim.account)
                 continue
             note(claim, row)
             to = Status.LOST if is_anothers(row, claim.account) else Status.FAILED

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
 from brain import origin, rules
 from brain.attachments import Gathered, Gatherer
-from brain.models import Motivo, Organismo
+from brain.models import Claim, Motivo, Organismo
 from queues.models import TramiteTask
 
 T = TypeVar("T")
 CASES = uuid.UUID("5c0f7a53-6c53-5d3c-9b34-0e6f2a1c7d10")
 PAGE = 500
+TRIES = 3  # claims of one case that stay unproven
 NOTHING = Gathered()
 
 
@@ -87,22 +88,41 @@ def survey(organismo: Organismo, gatherer: Gatherer | None = None) -> Iterator[F
     judged_by = site_rules(organismo)
     rows = origin.stream(origin.discovery(organismo.patterns, organismo.texp_values))
     for page in batched(rows, PAGE):
-        known = queued_ids(row["idRecurso"] for row in page)
+        excluded = left_to_staff([row["idRecurso"] for row in page])
         for row in page:
             judgement = rules.judge(rules.Case.from_row(row), judged_by)
-            found = verdict_on(judgement, known)
+            found = verdict_on(judgement, excluded)
             if gatherer is not None and found.is_wanted:
                 found = weigh(judgement, gatherer.check(judgement.case))
             yield found
 
 
-def verdict_on(judgement: rules.Judgement, known: set[int]) -> Found:
-    """The verdict on a judged case; `known` are the ids that have a task already."""
+def verdict_on(judgement: rules.Judgement, excluded: Mapping[int, str]) -> Found:
+    """The verdict on a judged case; `excluded` are the cases left to staff, with the reason."""
     if judgement.verdict != rules.Verdict.ACCEPTED:
         return Found(judgement, judgement.verdict.value, judgement.reason)
-    if judgement.case.id_recurso in known:
-        return Found(judgement, "already_queued", _("a task exists: only a person reruns it"))
+    if reason := excluded.get(judgement.case.id_recurso):
+        return Found(judgement, "already_queued", reason)
     return Found(judgement, "accepted")
+
+
+def left_to_staff(ids: Sequence[int]) -> dict[int, str]:
+    """The cases that the brain does not touch (again) without a person, each with the reason."""
+    unproven = Claim.objects.filter(resource_id__in=ids, status=Claim.Status.UNPROVEN)
+    often = unproven.values("resource_id").annotate(times=Count("id")).filter(times__gte=TRIES)
+    closed = Claim.objects.filter(
+        resource_id__in=ids, status__in=(Claim.Status.RELEASED, Claim.Status.TAKEN_OVER)
+    )
+    return (
+        dict.fromkeys(
+            often.values_list("resource_id", flat=True), _("claimed again and again, unproven")
+        )
+        | dict.fromkeys(
+            closed.values_list("resource_id", flat=True),
+            _("given back or taken over before: claimresource takes it again"),
+        )
+        | dict.fromkeys(queued_ids(ids), _("a task exists: only a person reruns it"))
+    )
 
 
 def weigh(judgement: rules.Judgement, gathered: Gathered) -> Found:

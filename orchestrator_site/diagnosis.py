@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from brain import origin, portal
@@ -37,46 +38,56 @@ def examine() -> Iterator[Finding]:
         try:
             yield from examination()
         except Exception as error:  # an examination that breaks is itself a finding
-            name = examination.__name__
-            yield Finding(
-                name, BAD, f"{type(error).__name__}: {error}", "This is a defect: report it."
-            )
+            name = examination.__name__.replace("_", " ")
+            is_database = isinstance(error, DatabaseError)
+            to_do = "Mend the database first." if is_database else "This is a defect: report it."
+            yield Finding(name, BAD, _told(error), to_do)
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def database() -> Iterator[Finding]:
     engine = settings.DATABASES["default"]["ENGINE"].rpartition(".")[2]
     problems = database_problems()
     if problems:
-        yield Finding("database", BAD, "; ".join(problems), "Run: python manage.py migrate")
+        is_silent = any("does not answer" in problem for problem in problems)
+        to_do = "Check DATABASE_URL and the server." if is_silent else "Run: manage.py migrate"
+        yield Finding("database", BAD, "; ".join(problems), to_do)
         return
     yield Finding("database", OK, engine)
 
 
 def origin_database() -> Iterator[Finding]:
-    kind = "embedded SQLite file" if settings.ORIGIN_IS_EMBEDDED else "SQL Server"
+    embedded = settings.ORIGIN_IS_EMBEDDED
+    kind = "embedded SQLite file" if embedded else "SQL Server"
+    prepare = "Run: python manage.py prepare"
     try:
         found = origin.columns()
     except origin.OriginUnreachable as error:
-        to_do = (
-            "Run: python manage.py prepare"
-            if settings.ORIGIN_IS_EMBEDDED
-            else "Check SQLSERVER_SERVER, the network and the server's firewall."
-        )
-        yield Finding("origin", BAD, f"{kind} unreachable: {error}", to_do)
+        to_do = "Check SQLSERVER_SERVER, the network and the server's firewall."
+        found_wrong = f"{kind} unreachable: {error}"
+        yield Finding("origin", BAD, found_wrong, prepare if embedded else to_do)
     except origin.OriginRefused as error:
-        yield Finding(
-            "origin", BAD, f"{kind} refuses: {error}", "Check the account, its rights, the table."
-        )
+        to_do = "Check the account, its rights, the table."
+        found_wrong = f"{kind} refuses: {error}"
+        yield Finding("origin", BAD, found_wrong, prepare if embedded else to_do)
     else:
         yield Finding("origin", OK, f"{kind}, {len(found)} columns")
 
 
 def intranet() -> Iterator[Finding]:
     """Every intranet that an active organismo claims in by HTTP or by clicking."""
+    active = Organismo.objects.filter(active=True)
     bases: dict[str, Organismo] = {}
-    for row in Organismo.objects.filter(active=True).exclude(login_url=""):
+    for row in active.exclude(login_url=""):
         bases.setdefault(row.login_url, row)
-    if not bases:
+    lost = active.filter(login_url="").exclude(claim_method=Organismo.ClaimMethod.SQL)
+    for row in lost:
+        found = f"{row.site_id}: claims by {row.claim_method}, and has no login URL"
+        yield Finding("intranet", BAD, found, "Write the login URL into the organismo.")
+    if not bases and not lost:
         yield Finding("intranet", OFF, "no active organismo uses one")
     for url, row in bases.items():
         client = portal_of(row)
@@ -85,7 +96,7 @@ def intranet() -> Iterator[Finding]:
             yield Finding("intranet", OK, f"{url}: signed in as {client.account()}")
         except portal.PortalError as error:
             to_do = "Check XVIA_EMAIL, XVIA_PASSWORD and the login URL."
-            yield Finding("intranet", BAD, f"{url}: {type(error).__name__}: {error}", to_do)
+            yield Finding("intranet", BAD, f"{url}: {_told(error)}", to_do)
         finally:
             client.close()
 
@@ -113,21 +124,27 @@ def browser() -> Iterator[Finding]:
 
 
 def storage() -> Iterator[Finding]:
-    name = default_storage.save("doctor/probe.txt", ContentFile(b"probe"))
-    default_storage.delete(name)
     kind = "S3" if settings.AWS_ACCESS_KEY_ID else f"files in {settings.MEDIA_ROOT}"
-    yield Finding("storage", OK, kind)
+    try:
+        name = default_storage.save("doctor/probe.txt", ContentFile(b"probe"))
+        with default_storage.open(name) as file:
+            kept = file.read() == b"probe"
+        default_storage.delete(name)
+    except Exception as error:  # each storage has errors of its own
+        kept, kind = False, f"{kind}: {_told(error)}"
+    to_do = "" if kept else "Check the bucket, its keys and rights, or the disk."
+    yield Finding("storage", OK if kept else BAD, kind, to_do)
 
 
 def cache_and_broker() -> Iterator[Finding]:
-    cache.set("doctor", "1", 10)
-    if cache.get("doctor") != "1":
-        yield Finding(
-            "cache", BAD, "does not keep what it is given", "Check REDIS_URL or the disk."
-        )
-        return
     where = urlsplit(settings.REDIS_URL).hostname or "this machine's disk"
-    yield Finding("cache", OK, where)
+    try:
+        cache.set("doctor", "1", 10)
+        kept = cache.get("doctor") == "1"
+    except Exception as error:  # each cache has errors of its own
+        kept, where = False, f"{where}: {_told(error)}"
+    to_do = "" if kept else "Check REDIS_URL or the disk."
+    yield Finding("cache", OK if kept else BAD, where, to_do)
 
 
 def clusters() -> Iterator[Finding]:

@@ -61,6 +61,7 @@ class _Watch:
         self.lease, self.stop = lease, stop
         self.until = time.monotonic() + duration.total_seconds()
         self.renewed = time.monotonic()
+        self.is_lost = False  # for good: what took it over works already
 
     def is_over(self) -> bool:
         """No new piece of work begins after this."""
@@ -68,9 +69,7 @@ class _Watch:
 
     def __call__(self) -> bool:
         now = time.monotonic()
-        if self.stop() or now >= self.until + GRACE:
-            return True
-        if now - self.renewed < RENEW_EVERY:
-            return False
-        self.renewed = now
-        return not self.lease.renew(LEASE)
+        if not self.is_lost and now - self.renewed >= RENEW_EVERY:
+            self.renewed = now
+            self.is_lost = not self.lease.renew(LEASE)
+        return self.is_lost or self.stop() or now >= self.until + GRACE

@@ -163,7 +163,7 @@ _storage = (
             "region_name": env.str("AWS_REGION", default="eu-south-2"),
             "endpoint_url": env.str("AWS_S3_ENDPOINT_URL", default="") or None,
             "location": env.str("S3_BASE_PATH", default=""),
-            "file_overwrite": True,
+            "file_overwrite": False,
             "querystring_expire": 300,
         },
     }
@@ -278,32 +278,34 @@ BROWSER_HEADLESS = env.bool("BROWSER_HEADLESS", default=True)
 PAGE_TIMEOUT = timedelta(seconds=env.int("PAGE_TIMEOUT_SECONDS", default=30))
 
 # --- django-q2: it wakes and supervises, the truth is in our own tables -----------------------
-_q_workers, _q_timeout = 2, 720  # a loop's session lasts ten minutes
+LOOP_SESSION = timedelta(seconds=env.int("LOOP_SESSION_SECONDS", default=600))
+# Longer than a session, its grace, and one piece of work begun at the end of it.
+_q_timeout = int((LOOP_SESSION + TASK_DEADLINE).total_seconds()) + 180
 Q_CLUSTER = {
     "name": env.str("Q_CLUSTER_BASE", default="orchestrator"),
-    "workers": _q_workers,
+    "workers": 2,
     "timeout": _q_timeout,
     "retry": _q_timeout * 3 + 60,
     "ack_failures": True,
     "max_attempts": 1,
     "save_limit": -1,
     "catch_up": False,
-    "queue_limit": _q_workers,
+    "queue_limit": 2,
     "bulk": 1,
     "poll": 1,
     "label": "django-q2",
     "ALT_CLUSTERS": {
-        # One process more than there are sessions: it takes the ticks that find a lease taken.
+        # More processes than sessions: for what staff ask for, for the ticks that find a lease
+        # taken, and for the canary, which tells that the cluster works.
         name: {"workers": size, "timeout": _q_timeout, "retry": _q_timeout * 3 + 60}
         for name, size in {
-            "brain": 2,
-            "workers": WORKER_SLOTS + 1,
+            "brain": 4,
+            "workers": WORKER_SLOTS + 2,
             "scrapers": 2,
             "postprocessing": 2,
         }.items()
     },
 } | ({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"})
-LOOP_SESSION = timedelta(seconds=env.int("LOOP_SESSION_SECONDS", default=600))
 
 # --- Logs -------------------------------------------------------------------------------------
 LOGGING = {

@@ -9,6 +9,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 
 from devices.models import Worker
+from orchestrator_site.models import Event
 from queues import claims, evidence
 from queues.browser.runs import Outcome, Run, StepEvent
 from queues.browser.thread import BrowserThread
@@ -28,6 +30,13 @@ RENEWALS = 4  # in the length of a lease
 BEAT_EVERY = 10.0
 # Values that a stored task leaves unexpanded, such as a session's token, by name. Apps register.
 SECRETS: dict[str, Callable[[TramiteTask], str]] = {}
+
+
+SETTLING = timedelta(minutes=2)
+
+
+class SecretUnavailable(Exception):
+    """A session's secret that the task asks for cannot be had now."""
 
 
 class AttachmentDamaged(Exception):
@@ -46,11 +55,13 @@ class TramiteWorker:
             settings.BROWSER_EXECUTABLE, settings.BROWSER_HEADLESS
         )
         self._last: dict[str, float] = {}
+        self._stopped: Callable[[], bool] = lambda: False
 
     def step(self, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Sweep what dead workers left, take one task and carry it out; False: nothing was due."""
         self._every(SWEEP_EVERY, "sweep", lambda: TramiteTask.objects.sweep())
         self._every(BEAT_EVERY, "beat", lambda: self.row.beat())
+        self._stopped = stopped
         if stopped():
             return False
         taken = TramiteTask.objects.take(self.name, settings.TASK_LEASE)
@@ -67,18 +78,29 @@ class TramiteWorker:
         runs out."""
         self.row.beat(f"{task}")
         with tempfile.TemporaryDirectory(prefix="run-") as folder:
-            try:
-                run = self._run_of(task, Path(folder))
-            except AttachmentDamaged as error:
-                claims.fail(task, ErrorClass.PAYLOAD, str(error))
-                return
-            outcome = self._execute(task, run)
-            self.settle(task, outcome)
+            run = self._prepared(task, Path(folder))
+            if run is not None:
+                self.settle(task, self._execute(task, run))
         self.row.beat()
+
+    def _prepared(self, task: TramiteTask, folder: Path) -> Run | None:
+        """What the browser is given; None where that failed, and the task is settled."""
+        try:
+            return self._run_of(task, folder)
+        except AttachmentDamaged as error:
+            claims.fail(task, ErrorClass.PAYLOAD, str(error))
+        except SecretUnavailable as error:
+            claims.fail(task, ErrorClass.SESSION, str(error))
+        except Exception as error:  # the rim: a storage that is down must not end the worker
+            logger.exception("task %s could not be prepared", task.pk)
+            claims.fail(task, ErrorClass.INFRASTRUCTURE, f"{type(error).__name__}: {error}")
+        return None
 
     def settle(self, task: TramiteTask, outcome: Outcome) -> bool:
         """Keep the evidence, then move the task; False when the lease had passed on."""
-        folder = f"evidence/{task.site_id}/{task.case_id}/{task.pk}-{task.attempts}"
+        claims.renew(task, SETTLING)  # a slow storage must not cost us the outcome
+        lease = str(task.lease_token)[:8]
+        folder = f"evidence/{task.site_id}/{task.case_id}/{task.pk}-{task.attempts}-{lease}"
         kept = evidence.keep(task, task.attempts, folder, outcome.artifacts)
         result = {
             **task.result,
@@ -104,6 +126,8 @@ class TramiteWorker:
                 confirmed=outcome.confirmed,
                 **changes,
             )
+        if not moved and outcome.irrevocable_begun:
+            Event.record([task], task.status, task.status, "late worker's outcome", result)
         logger.info("task %s of case %s: %s", task.pk, task.case_id, task.status)
         return moved
 
@@ -118,6 +142,7 @@ class TramiteWorker:
                 return True
             renewed = time.monotonic()
             self.row.beat(str(task))
+            self._stopped()  # keeps the session's lease; a run that was begun is ended all the same
             return claims.renew(task, settings.TASK_LEASE)
 
         def note(event: StepEvent) -> None:
@@ -174,8 +199,8 @@ def _fetched(task: TramiteTask, folder: Path) -> dict[str, Path]:
 def _secrets(task: TramiteTask) -> dict[str, str]:
     """Only those that the task asks for."""
     asked = task.url_directa + task.script
-    return {
-        name: source(task)
-        for name, source in SECRETS.items()
-        if f"{{{name}}}" in asked or f"secret.{name}" in asked
-    }
+    names = [name for name in SECRETS if f"{{{name}}}" in asked or f"secret.{name}" in asked]
+    try:
+        return {name: SECRETS[name](task) for name in names}
+    except Exception as error:  # the rim: whatever the app that registered it raises
+        raise SecretUnavailable(f"{type(error).__name__}: {error}") from error

@@ -23,6 +23,9 @@ class Cycle(models.Model):
     outcome = models.CharField(
         _("outcome"), max_length=12, choices=Outcome.choices, default=Outcome.RUNNING
     )
+    only = models.CharField(
+        _("just these sites"), max_length=500, blank=True, help_text=_("Empty: all in force.")
+    )
     runner = models.CharField(_("run by"), max_length=150, blank=True)
     sites = models.JSONField(
         _("by organismo"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -125,6 +126,16 @@ class Organismo(models.Model):
 
     def __str__(self) -> str:
         return self.site_id
+
+    def clean(self) -> None:
+        """A claimed case must not look free: the guard would take it from whoever has it."""
+        try:
+            rule, texp = self.claimed_rule, self.texp_values
+        except ValueError:
+            return  # the fields' own validators tell
+        if not rule.get("Estado") and rule.get("TExp") in texp:
+            text = _("TExp in must not hold the value that “claimed when” sets.")
+            raise ValidationError({"filtro_texp": text})
 
     @property
     def patterns(self) -> list[str]:

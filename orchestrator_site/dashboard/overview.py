@@ -105,6 +105,11 @@ def worries() -> list[dict[str, Any]]:
             f"{tasks}?status__exact=in_doubt",
         ),
         (status["unproven_claims"], _("unproven claims"), f"{claims}?status__exact=unproven"),
+        (
+            status["undecided_claims"],
+            _("claims were never decided"),
+            f"{claims}?status__exact=started",
+        ),
         (status["unqueued_claims"], _("cases are ours but not queued"), f"{claims}?queued=no"),
         (
             counted[Status.HELD.label],

@@ -92,7 +92,6 @@ class Recorder:
         self.keep("trace", target)
 
     async def _seen(self, page: Page, full_page: bool) -> bytes:
-        await page.wait_for_load_state("domcontentloaded", timeout=LOADING)
         if not full_page and not self.masked:
             try:
                 return await self._captured(page)

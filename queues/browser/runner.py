@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from queues.browser import actions, scripts
 from queues.browser.actions import Action, StepFailed
-from queues.browser.recorder import Recorder
+from queues.browser.recorder import LOADING, Recorder
 from queues.browser.redaction import Redactor
 from queues.browser.runs import Outcome, Run, StepEvent
 from queues.browser.scripts import ScriptRejected, Step
@@ -28,6 +28,7 @@ STAYS = frozenset({"fill", "select", "check", "upload", "wait", "expect", "scree
 # Not a failure of the site: a download, or a navigation that another one overtook.
 HARMLESS = ("net::ERR_ABORTED",)
 GONE = ("has been closed", "Connection closed", "crashed")
+LOST = "lease lost"
 OVER = "the run's deadline is over"
 
 # A flow sees one page: what would open in a window of its own opens there.
@@ -147,7 +148,7 @@ class Runner:
             text = actions.rendered(step, self.run)
             await self._carry_out(self._action(number, step, page, text))
             if is_pictured:
-                await self._guarded(self.recorder.picture(page, f"{number:02d}-{step['do']}"))
+                await self._guarded(self._picture(number, step, page))
         except StepFailed as error:
             failure = error
         except RenderError as error:
@@ -157,7 +158,7 @@ class Runner:
         self._report(number, step, text, time.monotonic() - began, failure)
         if failure and (self._stop or self.is_crashed or not step.get("optional")):
             self._failed_step = number
-            await self._bounded(self.recorder.picture(page, f"{number:02d}-{step['do']}-error"), 3)
+            await self._bounded(self._last_picture(number, step, page), 6)
             raise self._as_told(number, step, text, failure)
 
     def _action(self, number: int, step: Step, page: Page, text: dict[str, str]) -> Action:
@@ -174,17 +175,43 @@ class Runner:
         self._receipt = self._receipt or action.has_receipt
         self._confirmed = self._confirmed or bool(action.step.get("confirms"))
 
+    async def _picture(self, number: int, step: Step, page: Page) -> None:
+        if step["do"] == "click":
+            await self._settle(page)
+        await self.recorder.picture(page, f"{number:02d}-{step['do']}")
+
+    async def _last_picture(self, number: int, step: Step, page: Page) -> None:
+        await self._settle(page)
+        await self.recorder.picture(page, f"{number:02d}-{step['do']}-error")
+
+    async def _settle(self, page: Page) -> None:
+        """Let a page that is on its way arrive."""
+        with suppress(PlaywrightTimeout):
+            await page.wait_for_load_state("domcontentloaded", timeout=LOADING)
+
+    async def _rehearse(self, action: Action) -> None:
+        """Make sure that there is something to click, and keep what will be sent."""
+        name = f"{action.number:02d}-before-{action.step['do']}"
+        picture = asyncio.ensure_future(self.recorder.picture(action.page, name))
+        try:
+            await action.locator.click(trial=True, timeout=action.timeout)
+        finally:
+            await picture
+
     async def _begin(self, action: Action) -> None:
-        """Ask for the permit, once it is sure that there is something to click."""
-        await self._guarded(action.locator.click(trial=True, timeout=action.timeout))
+        """Ask for the permit to take the irrevocable step."""
+        await self._guarded(self._rehearse(action))
         if not await self._guarded(self.host.permit()):
-            self._stop = StepFailed("infrastructure", "lease lost", is_ours=True)
+            self._stop = StepFailed("infrastructure", LOST, is_ours=True)
             raise self._stop
         self._begun = True
         self.recorder.log("permitted: the irrevocable step begins")
 
-    async def _guarded(self, work: Awaitable[Any]) -> Any:
+    async def _guarded(self, work: Coroutine[Any, Any, Any]) -> Any:
         """The result of `work`, unless the run is interrupted or over before it is there."""
+        if self._interrupted.is_set():
+            work.close()  # not even its first move
+            self._raise_interruption()
         task = asyncio.ensure_future(work)
         task.add_done_callback(_forget)
         interrupted = asyncio.ensure_future(self._interrupted.wait())
@@ -302,13 +329,16 @@ class Runner:
 
 def _pictured(steps: list[Step]) -> set[int]:
     """The numbers of the steps that a picture follows: the last ones before the page may change
-    hands. What an earlier picture of the same page would show is in that one."""
-    seen = [(number, step["do"]) for number, step in enumerate(steps, 1) if step["do"] != "read"]
-    following = [verb for _, verb in seen[1:]] + [""]
+    hands. What an earlier picture of the same page would show is in that one; the irrevocable
+    step takes its own beforehand."""
+    seen = [(number, step) for number, step in enumerate(steps, 1) if step["do"] != "read"]
+    after = [step["do"] in STAYS or step.get("irrevocable", False) for _, step in seen[1:]] + [
+        False
+    ]
     return {
         number
-        for (number, verb), after in zip(seen, following, strict=True)
-        if verb != "screenshot" and after not in STAYS
+        for (number, step), is_seen_later in zip(seen, after, strict=True)
+        if step["do"] != "screenshot" and not is_seen_later
     }
 
 

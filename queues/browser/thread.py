@@ -20,7 +20,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from queues.browser import launch
 from queues.browser.actions import StepFailed
-from queues.browser.runner import Runner
+from queues.browser.runner import LOST, Runner
 from queues.browser.runs import Outcome, Run, StepEvent
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,8 @@ class BrowserThread:
         runner = Runner(run, host, deadline)
         work = engine.submit(engine.execute(runner))
         work.add_done_callback(host.inbox.put)
-        dialogue = Dialogue(engine, runner, host, permit, tick, on_event)
+        answers_by = runner.ends_at + GRACE
+        dialogue = Dialogue(engine, runner, host, permit, tick, on_event, answers_by)
         try:
             outcome = dialogue.hold()
         except BaseException:
@@ -126,6 +127,7 @@ class Dialogue:
     permit: Callable[[], bool]
     tick: Callable[[], bool]
     on_event: Callable[[StepEvent], None]
+    answers_by: float  # monotonic: when it is given up
     is_aborted: bool = False
     is_begun: bool = False
 
@@ -137,18 +139,16 @@ class Dialogue:
             if now >= next_tick:
                 next_tick = now + TICK
                 self._tick()
-            if now >= self.runner.ends_at + GRACE:
-                outcome = self._silence()
-            else:
-                outcome = self._heard(next_tick - now)
+            is_over = now >= self.answers_by
+            outcome = self._silence() if is_over else self._heard(next_tick - now)
         # The permit may have been granted to a runner that had just been stopped.
         return replace(outcome, irrevocable_begun=outcome.irrevocable_begun or self.is_begun)
 
     def _tick(self) -> None:
         if not self.is_aborted and not self.tick():
             self.is_aborted = True
-            lost = StepFailed("infrastructure", "lease lost", is_ours=True)
-            self.engine.call(self.runner.abort, lost)
+            self.answers_by = min(self.answers_by, time.monotonic() + GRACE)
+            self.engine.call(self.runner.abort, StepFailed("infrastructure", LOST, is_ours=True))
 
     def _heard(self, timeout: float) -> Outcome | None:
         try:
@@ -164,12 +164,12 @@ class Dialogue:
         return None
 
     def _ended(self, work: Future[Outcome]) -> Outcome:
-        if work.cancelled() or work.exception():
-            logger.error(
-                "a browser run broke", exc_info=None if work.cancelled() else work.exception()
-            )
-            return replace(self._as_known(), error_class="infrastructure", message="the run broke")
-        return work.result()
+        try:
+            return work.result()
+        except Exception:  # the rim: what was begun must reach the caller
+            logger.exception("a browser run broke")
+            self.runner.is_crashed = True
+            return self._as_known("infrastructure", "the run broke, see the worker's log")
 
     def _answer(self, question: Question) -> None:
         granted = not self.is_aborted and self.permit()
@@ -179,10 +179,13 @@ class Dialogue:
     def _silence(self) -> Outcome:
         """The thread does not answer: what is known of the run without it."""
         logger.error("the browser did not answer after its deadline; it is killed")
-        error_class, message = ("timeout", "the browser did not answer after the run's deadline")
         if self.is_aborted:
-            error_class, message = "infrastructure", "lease lost"
-        return replace(self.runner.outcome(), ok=False, error_class=error_class, message=message)
+            return self._as_known("infrastructure", LOST)
+        return self._as_known("timeout", "the browser did not answer after the run's deadline")
+
+    def _as_known(self, error_class: str, message: str) -> Outcome:
+        known = self.runner.outcome()
+        return replace(known, ok=False, error_class=error_class, message=message)
 
 
 class Engine:

@@ -203,7 +203,7 @@ def test_a_form_is_filed_with_its_evidence(execute: Execute, site: Site) -> None
     assert outcome.storage_state and outcome.storage_state["cookies"][0]["name"] == "session"
 
 
-PICTURES = ["04-check.jpg", "10-the_end.jpg", "11-download.jpg"]
+PICTURES = ["06-before-click.jpg", "10-the_end.jpg", "11-download.jpg"]
 
 
 def test_every_part_of_the_log_has_its_line_and_no_value(execute: Execute) -> None:

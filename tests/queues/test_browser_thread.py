@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from queues.browser.runner import Runner
 from queues.browser.runs import Outcome, Run, StepEvent
 from queues.browser.thread import BrowserThread
 
@@ -194,6 +195,31 @@ def test_a_browser_that_does_not_answer_is_killed_after_its_grace(
     assert (outcome.ok, outcome.error_class) == (False, "timeout")
     assert names(outcome, "log") and all(map(is_gone, processes))
     assert browser.execute(make(), deadline=20).ok
+
+
+def test_a_fault_of_ours_after_the_permit_still_says_what_was_begun(
+    make: Make, browser: BrowserThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(self: Runner, *args: Any) -> None:
+        if self._begun:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(Runner, "_report", break_down)
+    outcome = browser.execute(make(SEND, CONFIRMED), deadline=20)
+    assert (outcome.ok, outcome.error_class) == (False, "infrastructure")
+    assert outcome.irrevocable_begun and names(outcome, "trace") == ["trace.zip"]
+
+
+def test_a_run_that_breaks_altogether_is_an_outcome_too(
+    make: Make, browser: BrowserThread, monkeypatch: pytest.MonkeyPatch, site: Site
+) -> None:
+    async def break_down(self: Runner) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Runner, "_leave", break_down)
+    outcome = browser.execute(make(SEND, CONFIRMED), deadline=20)
+    assert (outcome.ok, outcome.error_class) == (False, "infrastructure")
+    assert outcome.irrevocable_begun and outcome.confirmed and len(site.posts) == 1
 
 
 class Interrupted(Exception):

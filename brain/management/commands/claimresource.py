@@ -6,10 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from brain import origin
-from brain.claimers import ClaimerUnavailable
-from brain.claiming import claim_resource
-from brain.enqueuing import NotQueued
+from brain.claiming import FAULTS, claim_resource
 from brain.models import Claim
 from orchestrator_site.commands import ActingCommand
 
@@ -25,7 +22,7 @@ class Command(ActingCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             found = claim_resource(options["id"], options["site"])
-        except (origin.OriginError, ClaimerUnavailable, NotQueued, LookupError) as error:
+        except (*FAULTS, LookupError) as error:
             raise CommandError(str(error)) from error
         claim = Claim.objects.filter(resource_id=options["id"]).first()
         answer = {

@@ -54,5 +54,5 @@ class Command(ActingCommand):
 
 def _read(name: str) -> str:
     if name == "-":
-        return sys.stdin.read()
+        return sys.stdin.buffer.read().decode("utf-8-sig")
     return Path(name).read_text(encoding="utf-8-sig")

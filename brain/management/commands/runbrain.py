@@ -31,7 +31,8 @@ class Command(ActingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         sites = options["site"]
-        _check(sites)
+        check_sites(sites)
+        self._tell_idle(sites)
         if options["dry_run"]:
             self._dry_run(sites, options["json"])
             return
@@ -88,6 +89,13 @@ class Command(ActingCommand):
         if any(result.error for result in results):
             raise CommandError("Some organismos could not be read: see above.")
 
+    def _tell_idle(self, sites: list[str]) -> None:
+        """Those that were asked for, and that no cycle visits."""
+        visited = Organismo.objects.in_force().values_list("site_id", flat=True)
+        for site in sorted(set(sites) - set(visited)):
+            why = "inactive, paused or not in BRAIN_ENABLED_SITES"
+            self.stderr.write(f"{site}: not visited, it is {why}.")
+
     def _tell(self, organismo: Organismo, report: SiteReport) -> None:
         text = report.error or f"{report.claimed} claimed, {report.queued} queued"
         self.stderr.write(f"{organismo.site_id}: {text}")
@@ -107,7 +115,8 @@ class Command(ActingCommand):
         )
 
 
-def _check(sites: list[str]) -> None:
+def check_sites(sites: list[str]) -> None:
+    """Raises CommandError where one of them is no organismo."""
     there = set(Organismo.objects.values_list("site_id", flat=True))
     if unknown := set(sites) - there:
         raise CommandError(

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from orchestrator_site.demo import seeding
 
@@ -22,6 +22,8 @@ class Command(BaseCommand):
         parser.add_argument("--port", default="8000", help="the web's port, for what is printed")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if settings.DEMO and not settings.ORIGIN_IS_EMBEDDED:
+            raise CommandError("The demo's cases stay away from a real origin. Set DEMO=false.")
         call_command("migrate", verbosity=0)
         if settings.DEMO:
             seeding.seed()
