@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -131,7 +131,7 @@ class Gatherer:
         return _("Client %(client)s has no authorisation on file.") % {"client": case.numclient}
 
 
-def discard(files: Sequence[dict[str, Any]]) -> None:
+def discard(files: Sequence[Mapping[str, Any]]) -> None:
     """Delete what was stored for a case that did not become ours."""
     for file in files:
         default_storage.delete(file["path"])

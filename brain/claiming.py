@@ -42,11 +42,13 @@ class ClaimRound:
         *,
         cycle: Cycle | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        progress: Callable[[SiteReport], None] = lambda report: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.organismo = organismo
         self.claimer = claimer
         self.stopped = stopped
+        self.progress = progress
         self.ledger = Ledger(organismo, cycle)
         self.prover = Prover(self.ledger, sleep)
         self.gatherer = attachments.Gatherer(organismo, timezone.localdate())
@@ -86,6 +88,7 @@ class ClaimRound:
             if not batch:
                 return
             quota -= self.claim_batch(batch)
+            self.progress(self.report)
             if self.report.unproven >= PROBE and not self.report.claimed:
                 raise Unprovable(self._pause())
             size = self.claimer.batch

@@ -33,13 +33,18 @@ ABANDONED_AFTER = timedelta(hours=1)
 Progress = Callable[[Organismo, SiteReport], None]
 
 
-def is_due(now: datetime | None = None) -> bool:
-    """Whether the interval since the last cycle's start has passed and nobody paused the brain."""
+def is_due(sites: Sequence[str] = ()) -> bool:
+    """Whether the interval since the last such cycle's start has passed and nobody paused us."""
     if Pause.of(BRAIN):
         return False
-    last = Cycle.objects.filter(only="").order_by("-id").first()
-    now = now or timezone.now()
-    return last is None or now - last.started_at >= settings.BRAIN_SYNC_INTERVAL
+    now = timezone.now()
+    return _next_at(now, sites) <= now
+
+
+def _next_at(now: datetime, sites: Sequence[str] = ()) -> datetime:
+    """When a cycle of all (or just `sites`) is due: one of other sites does not put it off."""
+    last = Cycle.objects.filter(only=",".join(sites)).order_by("-id").first()
+    return last.started_at + settings.BRAIN_SYNC_INTERVAL if last else now
 
 
 def step(stopped: Callable[[], bool]) -> bool:
@@ -58,6 +63,8 @@ def run_cycle(
 ) -> Cycle:
     """Visit the organismos in force (or just `sites`), claiming up to the cycle's maximum.
 
+    `progress` is told after each batch, and at each organismo's end.
+
     An error of one organismo is recorded on it and ends its part alone.
     """
     _close_abandoned()
@@ -68,11 +75,10 @@ def run_cycle(
         for organismo in _chosen(sites):
             if stopped():
                 return cycle
-            report = _visit(organismo, cycle, left, stopped)
+            report = _visit(organismo, cycle, left, stopped, progress)
             left -= report.claimed
             cycle.sites[organismo.site_id] = report.as_dict()
             cycle.save(update_fields=["sites"])
-            progress(organismo, report)
         failed = any(report["error"] for report in cycle.sites.values())
         outcome = Cycle.Outcome.WITH_ERRORS if failed else Cycle.Outcome.DONE
     finally:
@@ -83,17 +89,28 @@ def run_cycle(
 
 
 def _visit(
-    organismo: Organismo, cycle: Cycle, left: int, stopped: Callable[[], bool]
+    organismo: Organismo,
+    cycle: Cycle,
+    left: int,
+    stopped: Callable[[], bool],
+    progress: Progress,
 ) -> SiteReport:
     """One organismo's part. Whatever goes wrong in it is told on it, and ends nothing else."""
     report = SiteReport()
     try:
-        visit = ClaimRound(organismo, claimer_for(organismo), cycle=cycle, stopped=stopped)
+        visit = ClaimRound(
+            organismo,
+            claimer_for(organismo),
+            cycle=cycle,
+            stopped=stopped,
+            progress=lambda report: progress(organismo, report),
+        )
         report = visit.report
         visit.run(quota(organismo, left))
     except Exception as error:
         logger.exception("%s: the cycle's part broke", organismo)
         report.fail(error)
+    progress(organismo, report)
     Organismo.objects.filter(pk=organismo.pk).update(
         last_sync_at=timezone.now(), last_error=report.error
     )
@@ -209,7 +226,6 @@ def status(now: datetime) -> dict[str, Any]:
     """Whether the brain runs, its last cycle, when the next is due, and what waits for a person."""
     pause = Pause.of(BRAIN)
     last = Cycle.objects.order_by("-id").first()
-    next_at = last.started_at + settings.BRAIN_SYNC_INTERVAL if last else now
     return {
         "paused": bool(pause),
         "pause_reason": pause.reason if pause else "",
@@ -217,7 +233,7 @@ def status(now: datetime) -> dict[str, Any]:
         "last_outcome": last.outcome if last else None,
         "last_started_at": last.started_at if last else None,
         "last_finished_at": last.finished_at if last else None,
-        "next_at": None if pause else max(next_at, now),
+        "next_at": None if pause else max(_next_at(now), now),
         "unqueued_claims": unqueued_claims().count(),
         "unproven_claims": Claim.objects.filter(status=Claim.Status.UNPROVEN).count(),
         "undecided_claims": undecided_claims().count(),

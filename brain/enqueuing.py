@@ -125,10 +125,12 @@ def check_flow(organismo: Organismo) -> Flow:
     flow = Flow.active_version(organismo.flow_name)
     if flow is None:
         raise NotQueued(_("The flow “%(flow)s” of %(site)s has no active version.") % names)
-    if not any(step.get("irrevocable") for step in flow.steps):
-        raise NotQueued(
-            _("The flow “%(flow)s” of %(site)s does not mark the step that sends.") % names
+    if not all(any(step.get(mark) for step in flow.steps) for mark in ("irrevocable", "confirms")):
+        text = _(
+            "The flow “%(flow)s” of %(site)s must mark the step that sends (irrevocable) "
+            "and the one that shows it was received (confirms)."
         )
+        raise NotQueued(text % names)
     return flow
 
 

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from brain import rules, surveying
+from brain.attachments import discard
 from brain.enqueuing import Entry, NotQueued, enqueue
 from brain.models import Claim, Cycle, Organismo
 from brain.surveying import Found
@@ -105,19 +106,22 @@ class Ledger:
     def settle_and_queue(self, entries: Sequence[Entry], to: str, reason: str = "") -> None:
         """Settle the claims as ours and queue their tasks, in one transaction.
 
-        A claim that somebody else settled meanwhile is left out. Where the batch as a whole is
-        refused, each goes alone: one bad case strands no other.
+        A claim that somebody else settled meanwhile is left out, and its files are discarded.
+        Where the batch as a whole is refused, each goes alone: one bad case strands no other.
         """
         try:
             with transaction.atomic():
-                entries = self._still_ours(entries, to, reason)
-                tasks = enqueue(self.organismo, entries)
-                _mark_queued([entry.claim for entry in entries])
+                ours = self._still_ours(entries, to, reason)
+                tasks = enqueue(self.organismo, ours)
+                _mark_queued([entry.claim for entry in ours])
         except NotQueued as error:
             for entry in entries:
                 entry.claim.refresh_from_db(fields=["status"])
             self._one_by_one(entries, to, reason, error)
             return
+        for entry in entries:
+            if entry not in ours:
+                discard(entry.attachments)
         self.report.queued += len(tasks)
         self.report.held += sum(task.status == TramiteTask.Status.HELD for task in tasks)
 
@@ -131,13 +135,17 @@ class Ledger:
 
     def _still_ours(self, entries: Sequence[Entry], to: str, reason: str) -> list[Entry]:
         """The entries whose claim this call settled, or that was settled as ours before."""
-        kept = [entry for entry in entries if entry.claim.status in Claim.OURS]
-        open_ones = [entry for entry in entries if entry.claim.status not in Claim.OURS]
-        moved = {claim.pk for claim in self.settle([e.claim for e in open_ones], to, reason)}
-        return kept + [entry for entry in open_ones if entry.claim.pk in moved]
+        open_ones = [e.claim for e in entries if to in Claim.MOVES.get(e.claim.status, ())]
+        ours = {claim.pk for claim in self.settle(open_ones, to, reason)}
+        settled = [e.claim.pk for e in entries if e.claim.status in Claim.OURS]
+        # Locked: what is given back at this moment must not be queued.
+        locked = Claim.objects.select_for_update().filter(pk__in=settled, status__in=Claim.OURS)
+        ours |= set(locked.values_list("pk", flat=True))
+        return [entry for entry in entries if entry.claim.pk in ours]
 
     def _one_by_one(self, entries: Sequence[Entry], to: str, reason: str, error: NotQueued) -> None:
         if len(entries) == 1:
+            discard(entries[0].attachments)
             self.leave_unqueued(entries[0].claim, to, str(error))
             return
         for entry in entries:

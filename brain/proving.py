@@ -51,8 +51,10 @@ class Prover:
 
     ledger: Ledger
     sleep: Callable[[float], None] = time.sleep
+    unanswered: origin.OriginError | None = None  # what the last read-back that failed said
 
     def prove(self, claims: Sequence[Claim], answers: Mapping[int, Answer]) -> list[Claim]:
+        """Raises OriginError where no read-back was answered: that tells nothing of the rule."""
         for claim in claims:
             claim.answer = answers[claim.resource_id].text
             claim.screenshot_path = answers[claim.resource_id].screenshot
@@ -67,6 +69,8 @@ class Prover:
             pending, Claim.Status.UNPROVEN, _("the read-back never showed it as ours")
         )
         self.ledger.report.unproven += len(pending)
+        if self.unanswered and not any(claim.readbacks for claim in pending):
+            raise self.unanswered
         return proven
 
     def _read(
@@ -77,6 +81,7 @@ class Prover:
             shown = origin.read_back([claim.resource_id for claim in pending])
         except origin.OriginError as error:
             logger.warning("read-back failed: %s", error)
+            self.unanswered = error
             return list(pending)
         still = []
         for claim in pending:

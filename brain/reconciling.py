@@ -144,7 +144,7 @@ def repair(difference: Difference, reason: str) -> bool:
     row = origin.read_back([difference.resource_id]).get(difference.resource_id)
     if claim is None or is_ours(row, claim.account, organismo.claimed_rule):
         return False
-    over = difference.kind == Kind.TAKEN_OVER
+    over = is_anothers(row, claim.account)
     return close(claim, Claim.Status.TAKEN_OVER if over else Claim.Status.RELEASED, reason)
 
 
@@ -154,6 +154,9 @@ def release(claim: Claim, reason: str) -> bool:
     be asked: then it can be tried again."""
     if claim.status not in (*Claim.OURS, Claim.Status.UNPROVEN):
         return False
+    others = Claim.objects.filter(resource_id=claim.resource_id, status__in=Claim.HELD)
+    if others.exclude(pk=claim.pk).exists():
+        raise Refused(_("Another claim of this case is in force: give that one back."))
     if not _end_tasks(claim, reason):
         return False
     try:
@@ -168,8 +171,9 @@ def release(claim: Claim, reason: str) -> bool:
 def close(claim: Claim, to: str, reason: str) -> bool:
     """End a claim and what waits of its task; False where a worker has it or it was sent."""
     with transaction.atomic():
+        # A rerun locks the claim too: what it queued before us is ended here, else it is refused.
+        list(Claim.objects.select_for_update().filter(resource_id=claim.resource_id))
         closed = _end_tasks(claim, reason) and claim.move(to, reason, message=reason)
-        # A rerun locks the claim's row: what it queued before us is seen here, else it is refused.
         if not closed or _has_task(claim, *TramiteTask.LIVE, *TramiteTask.SENT):
             transaction.set_rollback(True)
             return False
@@ -188,7 +192,9 @@ def _free(claim: Claim) -> dict[str, Any]:
     """The row as it was before the claim; one that was found as ours is made free."""
     if name_in(claim.before) != claim.account:
         return claim.before
-    return {"TExp": claim.organismo.texp_values[0], "Estado": 0, "UsuarioAsignado": None}
+    free = claim.organismo.texp_values
+    texp = claim.before["TExp"] if claim.before["TExp"] in free else free[0]
+    return {"TExp": texp, "Estado": 0, "UsuarioAsignado": None}
 
 
 def _may_close(claim: Claim) -> bool:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.utils.translation import gettext as _
 
 from brain import origin, rules, surveying
-from brain.attachments import Gatherer
+from brain.attachments import Gatherer, discard
 from brain.enqueuing import Entry
 from brain.ledger import Ledger
 from brain.models import Claim, Organismo
@@ -71,6 +71,8 @@ class Recovery:
         elif self._is_still_ours(claim):
             reason = _("the origin shows it as ours, and there was no task")
             self.ledger.settle_and_queue([Entry.of(claim, found)], Status.RECOVERED, reason)
+        else:
+            discard(found.gathered.files)
 
     def _is_still_ours(self, claim: Claim) -> bool:
         """Asked again after the documents were fetched: a person may have been faster."""

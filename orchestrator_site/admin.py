@@ -19,7 +19,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
@@ -105,7 +105,7 @@ class VerbAdmin(ModelAdmin):
 
     def confirm(self, request: HttpRequest, verb: Verb, rows: QuerySet[Any]) -> HttpResponse | None:
         """Ask for the reason; with it, do the verb and tell how it went (None: done)."""
-        reason = request.POST.get("reason", "").strip()
+        reason = request.POST.get("reason", "").replace("\0", "").strip()
         if request.POST.get("confirmed") and len(reason) >= 3:
             _tell(request, verbs.apply(verb, rows, reason))
             return None
@@ -150,6 +150,8 @@ def _tell(request: HttpRequest, tally: verbs.Tally) -> None:
         messages.warning(request, text % {"n": tally.moved_on})
     for refusal in tally.refused[:EXAMPLES]:
         messages.error(request, refusal)
+    if (more := len(tally.refused) - EXAMPLES) > 0:
+        messages.error(request, _("%(n)d more were refused.") % {"n": more})
 
 
 def badge(value: str, text: Any, colour: str) -> SafeString:
@@ -160,7 +162,7 @@ def badge(value: str, text: Any, colour: str) -> SafeString:
 def moment(at: datetime | None) -> SafeString:
     """A time, short, in the reader's zone; the whole of it on hover."""
     if at is None:
-        return format_html("-")
+        return mark_safe("-")
     local = timezone.localtime(at)
     today = local.date() == timezone.localdate()
     short = local.strftime("%H:%M:%S") if today else date_format(local, "j M H:i")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from django.db.models import Model
 from django.utils.functional import Promise
 
+logger = logging.getLogger(__name__)
 Text = str | Promise
 
 
@@ -43,18 +45,23 @@ class Tally:
 
 
 def operate_permission(model: type[Model]) -> str:
-    """The permission that every verb on the model asks for."""
-    return f"{model._meta.app_label}.operate_{model._meta.model_name}"
+    """The permission that every verb on the model asks for: the one it declares for them."""
+    ((codename, _text),) = model._meta.permissions
+    return f"{model._meta.app_label}.{codename}"
 
 
 def apply(verb: Verb, rows: Iterable[Any], reason: str) -> Tally:
-    """Do the verb to each row; one that is lost or refused stops no other."""
+    """Do the verb to each row; one that is lost, refused or fails stops no other."""
     tally = Tally()
     for row in rows:
         try:
             done = verb.fits(row) and verb.run(row, reason)
         except Refused as error:
             tally.refused.append(f"{row}: {error}")
+            continue
+        except Exception as error:
+            logger.exception("%s failed on %s %s", verb.name, type(row).__name__, row)
+            tally.refused.append(f"{row}: {type(error).__name__}: {error}")
             continue
         tally.done += done
         tally.moved_on += not done

@@ -5,44 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import permission_required
-from django.core.files.storage import default_storage
+from django.contrib.auth.decorators import login_required, permission_required
 from django.db.models import QuerySet
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 from rest_framework import serializers
 
 from brain import cycles
+from orchestrator_site.api.files import stored_file
 from orchestrator_site.api.views import ReadOnlyViewSet
 from orchestrator_site.models import Event, Pause
 from queues import doorbell
 from queues.models import EvidenceFile
 
-# What a browser may show in place; all else is downloaded, never run as a page of ours.
-SHOWN = {".jpg": "image/jpeg", ".png": "image/png", ".pdf": "application/pdf", ".log": "text/plain"}
 
-
-@permission_required("queues.view_evidencefile", login_url="admin:login")
+@login_required(login_url="admin:login")
+@permission_required("queues.view_evidencefile", raise_exception=True)
 def evidence(request: HttpRequest, pk: int) -> FileResponse:
-    """One evidence file."""
-    row = get_object_or_404(EvidenceFile, pk=pk)
-    try:
-        file = default_storage.open(row.path, "rb")
-    except OSError as error:
-        raise Http404 from error
-    suffix = row.path[row.path.rfind(".") :].lower()
-    kind = SHOWN.get(suffix)
-    response = FileResponse(
-        file,
-        as_attachment=kind is None,
-        filename=row.path.rpartition("/")[2],
-        content_type=kind or "application/octet-stream",
-    )
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    return response
+    """One evidence file, for a person; the API hands it out too."""
+    return stored_file(get_object_or_404(EvidenceFile, pk=pk).path)
 
 
 @require_POST

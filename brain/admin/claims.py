@@ -15,7 +15,7 @@ from unfold.decorators import action, display
 
 from brain import reconciling
 from brain.models import Claim, Cycle, Reconciliation
-from brain.reconciling import Difference
+from brain.repairing import REPAIR_ALL
 from brain.verbs import CLAIM_VERBS
 from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin, badge, moment
 
@@ -136,11 +136,11 @@ def _error(report: dict[str, Any]) -> str:
 
 
 @admin.register(Reconciliation)
-class ReconciliationAdmin(ReadOnlyAdmin):
+class ReconciliationAdmin(VerbAdmin, ReadOnlyAdmin):
+    verbs = (REPAIR_ALL,)
     list_display = ("at", "found", "trouble")
     fields = ("at", "lists", "errors")
     actions_list = ("compare_now",)
-    actions_detail = ("repair_all",)
 
     def has_operate_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("brain.operate_claim")
@@ -166,15 +166,4 @@ class ReconciliationAdmin(ReadOnlyAdmin):
     def compare_now(self, request: HttpRequest) -> HttpResponse:
         row = reconciling.run()
         messages.success(request, self.found(row))
-        return HttpResponseRedirect(reverse("admin:brain_reconciliation_change", args=[row.pk]))
-
-    @action(description=_("Repair all"), permissions=["operate"], icon="build")
-    def repair_all(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        row = Reconciliation.objects.get(pk=object_id)
-        mended = sum(
-            reconciling.repair(Difference(**difference), "repaired from the comparison")
-            for difference in row.differences
-        )
-        text = _("%(n)s of %(all)s repaired.") % {"n": mended, "all": len(row.differences)}
-        messages.success(request, text)
         return HttpResponseRedirect(reverse("admin:brain_reconciliation_change", args=[row.pk]))

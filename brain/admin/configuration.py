@@ -56,9 +56,6 @@ class FlowAdmin(VerbAdmin):
     readonly_fields = ("readable", "script_hash", "created_by", "created_at", "activated_at")
     fields = ("name", "steps", "notes", *readonly_fields)
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("brain.activate_flow")
-
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from rest_framework import serializers
@@ -20,31 +21,31 @@ from queues.browser import scripts
 from queues.models import EvidenceFile, TramiteTask
 
 
-class OrganismoSerializer(serializers.ModelSerializer[Organismo]):
+class CheckedSerializer(serializers.ModelSerializer[Any]):
+    """Configuration: what the model and its constraints say of the whole row holds here too."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        row = copy(self.instance) if self.instance else self.Meta.model()
+        for name, value in attrs.items():
+            setattr(row, name, value)
+        row.full_clean()
+        return attrs
+
+
+class OrganismoSerializer(CheckedSerializer):
     class Meta:
         model = Organismo
         fields = (*importing.FIELDS, "id", "paused", "last_sync_at", "last_error")
         read_only_fields = ("paused", "last_sync_at", "last_error")
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        row = Organismo(**{**(self._saved()), **attrs})
-        row.pk = self.instance.pk if self.instance else None
-        row.full_clean()
-        return attrs
 
-    def _saved(self) -> dict[str, Any]:
-        if self.instance is None:
-            return {}
-        return {name: getattr(self.instance, name) for name in importing.FIELDS}
-
-
-class MotivoSerializer(serializers.ModelSerializer[Motivo]):
+class MotivoSerializer(CheckedSerializer):
     class Meta:
         model = Motivo
         fields = ("id", "organismo", "key", "position", "asunto", "expone", "solicita")
 
 
-class ClientAuthorisationSerializer(serializers.ModelSerializer[ClientAuthorisation]):
+class ClientAuthorisationSerializer(CheckedSerializer):
     class Meta:
         model = ClientAuthorisation
         fields = ("id", "numclient", "file", "valid_from", "valid_until", "notes", "created_at")
@@ -97,7 +98,7 @@ class TramiteTaskSerializer(serializers.ModelSerializer[TramiteTask]):
 
 
 class EvidenceFileSerializer(serializers.ModelSerializer[EvidenceFile]):
-    url = serializers.HyperlinkedIdentityField(view_name="evidence")
+    url = serializers.HyperlinkedIdentityField(view_name="api-evidence-download")
 
     class Meta:
         model = EvidenceFile
@@ -120,3 +121,9 @@ class ImportSerializer(serializers.Serializer[Any]):
     """`organismo_config.json` as the request's body; `dry_run` in the query."""
 
     configs = serializers.ListField(child=serializers.DictField())
+
+
+class DryRunSerializer(serializers.Serializer[Any]):
+    """A word that is neither yes nor no is refused: it must not write by mistake."""
+
+    dry_run = serializers.BooleanField(default=False)

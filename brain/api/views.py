@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.http import FileResponse
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -14,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from brain import cycles, importing, previewing, reconciling
+from brain import cycles, importing, previewing, reconciling, repairing
 from brain.api import serializers as shown
 from brain.models import (
     Claim,
@@ -27,6 +29,7 @@ from brain.models import (
 )
 from brain.verbs import CLAIM_VERBS, FLOW_VERBS, ORGANISMO_VERBS, TASK_VERBS
 from orchestrator_site.api.errors import Conflict
+from orchestrator_site.api.files import stored_file
 from orchestrator_site.api.views import (
     ModelViewSet,
     ReadOnlyViewSet,
@@ -59,18 +62,21 @@ class OrganismoViewSet(ModelViewSet):
     @extend_schema(
         request=shown.ImportSerializer,
         responses=OpenApiTypes.OBJECT,
-        parameters=[OpenApiParameter("dry_run", bool)],
+        parameters=[shown.DryRunSerializer],
     )
     @action(
-        detail=False, methods=["post"], url_path="import", required_permission="brain.add_organismo"
+        detail=False,
+        methods=["post"],
+        url_path="import",
+        required_permission="brain.add_organismo brain.change_organismo",
     )
     def import_(self, request: Request) -> Response:
         """Upsert by site_id: all of it or, with one refused, nothing."""
+        asked = shown.DryRunSerializer(data=request.query_params)
+        asked.is_valid(raise_exception=True)
         text = json.dumps(request.data, ensure_ascii=False, indent=2)
         try:
-            report = importing.import_text(
-                text, dry_run=request.query_params.get("dry_run") in ("1", "true")
-            )
+            report = importing.import_text(text, dry_run=asked.validated_data["dry_run"])
         except importing.Malformed as error:
             raise ValidationError({"configs": [str(error)]}) from error
         if report.refused:
@@ -118,6 +124,12 @@ class EvidenceFileViewSet(ReadOnlyViewSet):
     serializer_class = shown.EvidenceFileSerializer
     filterset_fields = ("case_id", "object_type", "object_id", "kind")
 
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @action(detail=True, required_permission="queues.view_evidencefile")
+    def download(self, request: Request, pk: str | None = None) -> FileResponse:
+        """The file itself."""
+        return stored_file(self.get_object().path)
+
 
 class ReconciliationViewSet(ReadOnlyViewSet):
     queryset = Reconciliation.objects.all()
@@ -132,16 +144,11 @@ class ReconciliationViewSet(ReadOnlyViewSet):
     @extend_schema(request=ReasonSerializer, responses=OpenApiTypes.OBJECT)
     @action(detail=True, methods=["post"], required_permission="brain.operate_claim")
     def repair(self, request: Request, pk: str | None = None) -> Response:
-        """Mend every difference of this comparison as its kind says."""
+        """Mend every difference of this comparison as its kind says; what could not is told."""
         given = ReasonSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        reason = given.validated_data["reason"]
-        repaired = [
-            difference["resource_id"]
-            for difference in self.get_object().differences
-            if reconciling.repair(reconciling.Difference(**difference), reason)
-        ]
-        return Response({"repaired": repaired})
+        done = repairing.repair_all(self.get_object(), given.validated_data["reason"])
+        return Response(vars(done))
 
 
 class CycleViewSet(ReadOnlyViewSet):
@@ -185,9 +192,11 @@ class BrainResumeView(APIView):
     @extend_schema(request=ReasonSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         """Let the brain run again."""
+        given = ReasonSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
         if Pause.of(cycles.BRAIN) is None:
-            raise Conflict
-        Pause.end(cycles.BRAIN, str(dict(request.data).get("reason", "")))
+            raise Conflict(_("The brain is not paused."))
+        Pause.end(cycles.BRAIN, given.validated_data["reason"])
         return Response(cycles.status(timezone.now()))
 
 

@@ -13,6 +13,8 @@ from rest_framework.request import Request
 from orchestrator_site.actors import ActorKind, act_as
 from orchestrator_site.models import ApiKey
 
+NAME_MAX = 140  # an event's actor and a pause's holder have room for this and the kind
+
 
 class ApiKeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer KEY` (or `Api-Key KEY`)."""
@@ -24,7 +26,8 @@ class ApiKeyAuthentication(BaseAuthentication):
         api_key = ApiKey.of(key.strip())
         if api_key is None:
             raise exceptions.AuthenticationFailed(_("This key is unknown, expired or disabled."))
-        act_as(ActorKind.API_KEY, f"{api_key.user.get_username()}/{api_key.name}")
+        name = f"{api_key.user.get_username()}/{api_key.name}"
+        act_as(ActorKind.API_KEY, name[:NAME_MAX])
         return api_key.user, api_key
 
     def authenticate_header(self, request: Request) -> str:
@@ -42,7 +45,8 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
 class RolePermission(permissions.BasePermission):
     """Django's permissions by role, narrowed by the key's scope.
 
-    A view names `required_permission` for its verb; reading asks for the model's view permission.
+    A view names `required_permission` for its verb (or several, with blanks between); reading
+    asks for the model's view permission.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
@@ -53,7 +57,7 @@ class RolePermission(permissions.BasePermission):
 
     def needed(self, request: Request, view: Any) -> list[str]:
         if named := getattr(view, "required_permission", None):
-            return [named]
+            return named.split()
         queryset = getattr(view, "queryset", None)
         if queryset is None:
             return []

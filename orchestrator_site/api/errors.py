@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import IntegrityError
+from django.db.models import ProtectedError
+from django.http import Http404
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, serializers, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 from rest_framework.views import set_rollback
+
+
+logger = logging.getLogger(__name__)
 
 
 class Conflict(exceptions.APIException):
@@ -22,14 +30,32 @@ class Conflict(exceptions.APIException):
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Every error as `{"error": {"code", "message", "fields"?}}`."""
-    if isinstance(error, DjangoValidationError):
-        error = exceptions.ValidationError(detail=serializers.as_serializer_error(error))
+    error = _known(error)
     response = drf_exception_handler(error, context)
     if response is None:
         return None
     set_rollback()
     response.data = {"error": _problem(error, response)}
     return response
+
+
+def _known(error: Exception) -> Exception:
+    """Django's errors as the API's; any other one as it is."""
+    if isinstance(error, DjangoValidationError):
+        return exceptions.ValidationError(detail=serializers.as_serializer_error(error))
+    if isinstance(error, Http404):
+        return exceptions.NotFound()
+    if isinstance(error, PermissionDenied):
+        return exceptions.PermissionDenied()
+    if isinstance(error, RecursionError):
+        logger.warning("too deep for us", exc_info=error)
+        return exceptions.ParseError(_("The JSON is nested too deep."))
+    if isinstance(error, ProtectedError):
+        return Conflict(_("Other rows need this one: it stays."))
+    if isinstance(error, IntegrityError):
+        logger.warning("the database refused: %s", error)
+        return Conflict(_("This is there already, or does not fit what is there."))
+    return error
 
 
 def _problem(error: Exception, response: Response) -> dict[str, Any]:

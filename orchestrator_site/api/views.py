@@ -33,6 +33,12 @@ class ProblemSerializer(serializers.Serializer[Any]):
     )
 
 
+class ErrorSerializer(serializers.Serializer[Any]):
+    """Every answer that is an error."""
+
+    error = ProblemSerializer()
+
+
 class ReadOnlyViewSet(viewsets.ReadOnlyModelViewSet[Any]):
     """Rows that a machine writes: list, filter, read."""
 
@@ -55,13 +61,13 @@ def with_verbs(*declared: Verb) -> Callable[[ViewSet], ViewSet]:
         rows: Any = vars(viewset)["queryset"]
         permission = verbs.operate_permission(rows.model)
         for verb in declared:
-            setattr(viewset, verb.name, _endpoint(verb, permission))
+            setattr(viewset, verb.name, _endpoint(verb, permission, viewset.serializer_class))
         return viewset
 
     return decorate
 
 
-def _endpoint(verb: Verb, permission: str) -> Any:
+def _endpoint(verb: Verb, permission: str, shown: Any) -> Any:
     def act(
         self: viewsets.GenericViewSet[Any], request: Request, pk: str | None = None
     ) -> Response:
@@ -74,11 +80,14 @@ def _endpoint(verb: Verb, permission: str) -> Any:
             raise Conflict(str(error)) from error
         if not done:
             raise Conflict(_("The row is not in a state for this (any more)."))
-        return Response(self.get_serializer(self.get_object()).data)
+        row.refresh_from_db()
+        return Response(self.get_serializer(row).data)
 
     act.__name__ = verb.name
     act.__doc__ = f"{verb.label}. {verb.consequence}"
-    described = extend_schema(request=ReasonSerializer, responses={409: ProblemSerializer})(act)
-    return action(
+    routed = action(
         detail=True, methods=["post"], url_path=verb.path, required_permission=permission
-    )(described)
+    )(act)
+    # After the routing, which forgets what was described before it.
+    responses = {200: shown, 409: ErrorSerializer}
+    return extend_schema(request=ReasonSerializer, responses=responses)(routed)

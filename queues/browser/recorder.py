@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import re
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from playwright.async_api import BrowserContext, CDPSession, Page
 from playwright.async_api import Error as PlaywrightError
@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 LOG = "execution.log"
 TRACE = "trace.zip"
 QUALITY = 60
-LOADING = 3000  # milliseconds that a picture waits for a page on its way
+PAUSE = 0.2  # seconds
+LOADING = 2000  # milliseconds that a picture waits for a page on its way
 # `optimizeForSpeed` spares Chromium's encoder, not the picture.
 PICTURE = {"format": "jpeg", "quality": QUALITY, "optimizeForSpeed": True}
 
@@ -69,7 +70,7 @@ class Recorder:
             path = self.place(f"{name}.jpg")
             path.write_bytes(content)
         except (PlaywrightError, OSError) as error:
-            self.log(f"no screenshot {name}: {str(error).splitlines()[0]}")
+            self.log(f"no screenshot {name}: {(str(error) or 'no answer').splitlines()[0]}")
             return
         self.keep("screenshot", path)
 
@@ -92,15 +93,24 @@ class Recorder:
         self.keep("trace", target)
 
     async def _seen(self, page: Page, full_page: bool) -> bytes:
-        if not full_page and not self.masked:
-            try:
-                return await self._captured(page)
-            except PlaywrightError:
-                pass  # the page is just being replaced: Playwright's own way waits for the next
+        """Chromium refuses, or never answers, while it replaces a page: then once more."""
+        is_plain = not full_page and not self.masked
+        try:
+            first = self._captured(page) if is_plain else self._rendered(page, full_page)
+            return await asyncio.wait_for(first, LOADING / 1000)
+        except (PlaywrightError, TimeoutError):
+            await asyncio.sleep(PAUSE)
+            return await self._rendered(page, full_page)
+
+    async def _rendered(self, page: Page, full_page: bool) -> bytes:
         masks = [page.locator(selector) for selector in self.masked]
-        options: dict[str, Any] = {"mask": masks, "mask_color": "#888888"} if masks else {}
         return await page.screenshot(
-            type="jpeg", quality=QUALITY, full_page=full_page, timeout=LOADING, **options
+            type="jpeg",
+            quality=QUALITY,
+            full_page=full_page,
+            timeout=LOADING,
+            mask=masks,
+            mask_color="#888888",
         )
 
     async def _captured(self, page: Page) -> bytes:

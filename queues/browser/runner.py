@@ -29,6 +29,7 @@ STAYS = frozenset({"fill", "select", "check", "upload", "wait", "expect", "scree
 HARMLESS = ("net::ERR_ABORTED",)
 GONE = ("has been closed", "Connection closed", "crashed")
 LOST = "lease lost"
+ARRIVAL = 1.5  # seconds that a page has to arrive once its answer is known to be an error
 OVER = "the run's deadline is over"
 
 # A flow sees one page: what would open in a window of its own opens there.
@@ -209,7 +210,7 @@ class Runner:
 
     async def _guarded(self, work: Coroutine[Any, Any, Any]) -> Any:
         """The result of `work`, unless the run is interrupted or over before it is there."""
-        if self._interrupted.is_set():
+        if self._stop or self._trouble:
             work.close()  # not even its first move
             self._raise_interruption()
         task = asyncio.ensure_future(work)
@@ -218,8 +219,7 @@ class Runner:
         both = {task, interrupted}
         try:
             await asyncio.wait(both, timeout=self._remaining(), return_when="FIRST_COMPLETED")
-            if self._interrupted.is_set():
-                self._raise_interruption()
+            self._raise_interruption()
             if not task.done():
                 self._stop = StepFailed("timeout", OVER, is_ours=True)
                 raise self._stop
@@ -233,8 +233,9 @@ class Runner:
         if self._stop:
             raise self._stop
         self._interrupted.clear()
-        assert self._trouble is not None
-        raise self._trouble
+        trouble, self._trouble = self._trouble, None
+        if trouble:
+            raise trouble
 
     def _remaining(self) -> float:
         return self.ends_at - time.monotonic()
@@ -290,21 +291,29 @@ class Runner:
 
     def _note_answer(self, response: Response) -> None:
         if response.status >= 500 and _is_of_the_page(response.request):
-            self._interrupt(StepFailed("site", f"the site answered {response.status}", True))
+            trouble = StepFailed("site", f"the site answered {response.status}", is_ours=True)
+            self._interrupt(trouble, response.frame.page)
 
     def _note_broken(self, request: Request) -> None:
         fault = request.failure or ""
         if fault not in HARMLESS and _is_of_the_page(request):
-            self._interrupt(_unreachable(fault))
+            self._interrupt(_unreachable(fault), request.frame.page)
 
     def _note_crash(self, page: Page) -> None:
         self.is_crashed = True
-        self._interrupt(StepFailed("infrastructure", "the page crashed", is_ours=True))
-
-    def _interrupt(self, trouble: StepFailed) -> None:
-        """Fail the step that is under way: its page will not become what it waits for."""
-        self._trouble = trouble
+        self._trouble = StepFailed("infrastructure", "the page crashed", is_ours=True)
         self._interrupted.set()
+
+    def _interrupt(self, trouble: StepFailed, page: Page) -> None:
+        """Fail the step that is under way: its page will not become what it waits for. First
+        the page that came instead may arrive, so that a picture can be taken of it."""
+        self._trouble = trouble
+        page.once("domcontentloaded", lambda _: self._arrived())
+        asyncio.get_running_loop().call_later(ARRIVAL, self._arrived)
+
+    def _arrived(self) -> None:
+        if self._trouble:
+            self._interrupted.set()
 
     async def _leave(self) -> None:
         """Gather the evidence and close the context, whatever has happened to either."""

@@ -34,8 +34,6 @@ from tests.factories import FlowFactory, OrganismoFactory
 
 CANDIDATES, RUNS = 200_000, 5
 QUICK_CANDIDATES, QUICK_RUNS = 20_000, 2
-# A dry run's time grows with the square of its cases: 200,000 would not end.
-DRY_CANDIDATES, QUICK_DRY_CANDIDATES = 10_000, 2_000
 ACCEPTING, DROPPING = "accepting", "dropping"
 EVERY = 0.005  # seconds between samples
 MIB = 2**20
@@ -76,13 +74,11 @@ def run(quick: bool) -> list[Figure]:
     OrganismoFactory(site_id=ACCEPTING, flow_name=flow.name)
     OrganismoFactory(site_id=DROPPING, flow_name=flow.name, regex_expediente=r"^OTHER-\d+$")
     fill(size)
-    figures = [
+    return [
         taken("discovery_memory.survey", look, size, times, Target("value", "<", 64)),
         taken("discovery_memory.claim_round", drop_all, size, times, Target("value", "<", 64)),
+        taken("discovery_memory.dry_run", dry, size, times),
     ]
-    size = QUICK_DRY_CANDIDATES if quick else DRY_CANDIDATES
-    fill(size)
-    return [*figures, taken("discovery_memory.dry_run", dry, size, times)]
 
 
 def fill(size: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
+from rich.console import Console
 
 from brain import cycles
 from brain.ledger import SiteReport
@@ -43,13 +45,7 @@ class Command(ActingCommand):
                 self._for_ever(sites, stop, options["json"])
 
     def _once(self, sites: list[str], stop: Stop, as_json: bool) -> None:
-        cycle = cycles.run_cycle(
-            sites, stopped=stop, progress=self._tell_nothing if as_json else self._tell
-        )
-        if as_json:
-            self.put_json(_as_dict(cycle))
-        else:
-            self._put_cycle(cycle)
+        cycle = self._cycle(sites, stop, as_json)
         if cycle.outcome == Cycle.Outcome.WITH_ERRORS:
             raise CommandError("The cycle had errors: see above.")
 
@@ -57,20 +53,29 @@ class Command(ActingCommand):
         interval = settings.BRAIN_SYNC_INTERVAL.total_seconds()
         self.stderr.write(f"A cycle every {interval:.0f} s. Ctrl-C ends after the case at hand.")
 
-        def step(stopped: Any) -> bool:
-            if not cycles.is_due():
+        def step(stopped: Callable[[], bool]) -> bool:
+            if not cycles.is_due(sites):
                 return False
-            cycle = cycles.run_cycle(sites, stopped=stopped)
-            if as_json:
-                self.put_json(_as_dict(cycle))
-            else:
-                self._put_cycle(cycle)
+            self._cycle(sites, stopped, as_json)
             return True
 
         while not stop():
             if not run_leased("brain", step, stop):
                 self.stderr.write("Another brain holds the lease; waiting for it.")
                 stop.wait(15)
+
+    def _cycle(self, sites: list[str], stopped: Callable[[], bool], as_json: bool) -> Cycle:
+        """One cycle, shown while it runs, and told at its end."""
+        shown = Console(stderr=True, quiet=as_json)
+        with shown.status("Looking at the origin ...") as status:
+            cycle = cycles.run_cycle(
+                sites, stopped=stopped, progress=lambda o, r: status.update(_in_words(o, r))
+            )
+        if as_json:
+            self.put_json(_as_dict(cycle))
+        else:
+            self._put_cycle(cycle)
+        return cycle
 
     def _dry_run(self, sites: list[str], as_json: bool) -> None:
         results = list(cycles.dry_run(sites))
@@ -96,13 +101,6 @@ class Command(ActingCommand):
             why = "inactive, paused or not in BRAIN_ENABLED_SITES"
             self.stderr.write(f"{site}: not visited, it is {why}.")
 
-    def _tell(self, organismo: Organismo, report: SiteReport) -> None:
-        text = report.error or f"{report.claimed} claimed, {report.queued} queued"
-        self.stderr.write(f"{organismo.site_id}: {text}")
-
-    def _tell_nothing(self, organismo: Organismo, report: SiteReport) -> None:
-        return
-
     def _put_cycle(self, cycle: Cycle) -> None:
         names = (*COUNTED, *ENDED)
         self.put_table(
@@ -113,6 +111,13 @@ class Command(ActingCommand):
                 for site, report in cycle.sites.items()
             ],
         )
+
+
+def _in_words(organismo: Organismo, report: SiteReport) -> str:
+    return (
+        f"{organismo.site_id}: {report.found} found, {report.claimed} claimed, "
+        f"{report.queued} queued, {report.lost} lost {report.error}"
+    )
 
 
 def check_sites(sites: list[str]) -> None:
