@@ -54,6 +54,11 @@ class Gatherer:
     def portal(self) -> portal.Portal:
         return portal_of(self.organismo)
 
+    def close(self) -> None:
+        """End the intranet's session, where one was begun."""
+        if "portal" in self.__dict__:
+            self.portal.close()
+
     def check(self, case: rules.Case) -> Gathered:
         """Look without storing anything."""
         missing = tuple(

@@ -69,8 +69,12 @@ class ClaimRound:
             self.report.fail(error)
             logger.error("%s: %s: %s", self.organismo, type(error).__name__, error)
         finally:
-            self.claimer.close()
+            self.close()
         return self.report
+
+    def close(self) -> None:
+        self.claimer.close()
+        self.gatherer.close()
 
     def recovery(self) -> Recovery:
         return Recovery(self.ledger, self.gatherer, self.claimer.account, self.stopped)
@@ -198,9 +202,11 @@ def _claim_row(visit: ClaimRound, row: Mapping[str, object]) -> Found:
         judgement, dict.fromkeys(queued, _("a task exists: rerun it instead"))
     )
     if found.is_wanted:
-        visit.claimer.open()
+        found = surveying.weigh(judgement, visit.gatherer.check(judgement.case))
+    if found.is_wanted:
         try:
+            visit.claimer.open()
             visit.claim_batch([judgement])
         finally:
-            visit.claimer.close()
+            visit.close()
     return found

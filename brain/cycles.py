@@ -63,24 +63,30 @@ def run_cycle(
 ) -> Cycle:
     """Visit the organismos in force (or just `sites`), claiming up to the cycle's maximum.
 
-    `progress` is told after each batch, and at each organismo's end.
+    `progress` is told after each batch, and at each organismo's end. A pause ends the cycle as a
+    stop does: after the case or batch at hand.
 
     An error of one organismo is recorded on it and ends its part alone.
     """
     _close_abandoned()
     cycle = Cycle.objects.create(runner=me(BRAIN), only=",".join(sites))
+
+    def halted() -> bool:
+        return stopped() or Pause.of(BRAIN) is not None
+
     left = settings.BRAIN_MAX_CLAIMS
     outcome = Cycle.Outcome.STOPPED
     try:
         for organismo in _chosen(sites):
-            if stopped():
+            if halted():
                 return cycle
-            report = _visit(organismo, cycle, left, stopped, progress)
+            report = _visit(organismo, cycle, left, halted, progress)
             left -= report.claimed
             cycle.sites[organismo.site_id] = report.as_dict()
             cycle.save(update_fields=["sites"])
         failed = any(report["error"] for report in cycle.sites.values())
-        outcome = Cycle.Outcome.WITH_ERRORS if failed else Cycle.Outcome.DONE
+        if not halted():
+            outcome = Cycle.Outcome.WITH_ERRORS if failed else Cycle.Outcome.DONE
     finally:
         cycle.outcome = outcome
         cycle.finished_at = timezone.now()

@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from brain import origin, portal, surveying
@@ -81,13 +80,8 @@ def _ours_there(organismo: Organismo) -> Iterator[Difference]:
 
 def _given_back(ids: list[int]) -> set[int]:
     """Those whose last claim was given back."""
-    last: dict[int, str] = {}
-    for pk, status in (
-        Claim.objects.filter(resource_id__in=ids)
-        .order_by("id")
-        .values_list("resource_id", "status")
-    ):
-        last[pk] = status
+    claims = Claim.objects.filter(resource_id__in=ids).order_by("id")
+    last = dict(claims.values_list("resource_id", "status"))  # the later one stays
     return {pk for pk, status in last.items() if status == Claim.Status.RELEASED}
 
 
@@ -95,25 +89,20 @@ def _ours_here(organismo: Organismo) -> Iterator[Difference]:
     """Claims in force whose appeal is not sent yet: once it is, the case goes its own way."""
     claims = Claim.objects.filter(organismo=organismo, status__in=Claim.OURS).order_by("id")
     for page in surveying.batched(claims.iterator(chunk_size=origin.PAGE), origin.PAGE):
-        open_ids = {claim.resource_id for claim in page} - _ended([c.resource_id for c in page])
-        shown = origin.read_back(open_ids)
-        for claim in page:
+        sent = _sent([claim.resource_id for claim in page])
+        waiting = [claim for claim in page if claim.resource_id not in sent]
+        shown = origin.read_back([claim.resource_id for claim in waiting])
+        for claim in waiting:
             row = shown.get(claim.resource_id)
-            if claim.resource_id not in open_ids:
-                continue
-            if is_ours(row, claim.account, organismo.claimed_rule):
-                continue
-            theirs = is_anothers(row, claim.account)
-            kind = Kind.TAKEN_OVER if theirs else Kind.HERE_NOT_OURS_THERE
-            yield _difference(kind, organismo, claim.resource_id, row, claim)
+            if not is_ours(row, claim.account, organismo.claimed_rule):
+                theirs = is_anothers(row, claim.account)
+                kind = Kind.TAKEN_OVER if theirs else Kind.HERE_NOT_OURS_THERE
+                yield _difference(kind, organismo, claim.resource_id, row, claim)
 
 
-def _ended(ids: list[int]) -> set[int]:
-    live = Q(status__in=TramiteTask.LIVE)
-    tasks = TramiteTask.objects.filter(resource_id__in=ids)
-    return set(tasks.exclude(live).values_list("resource_id", flat=True)) - set(
-        tasks.filter(live).values_list("resource_id", flat=True)
-    )
+def _sent(ids: list[int]) -> set[int]:
+    tasks = TramiteTask.objects.filter(resource_id__in=ids, status__in=TramiteTask.SENT)
+    return set(tasks.values_list("resource_id", flat=True))
 
 
 def _difference(

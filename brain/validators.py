@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
 from django.utils.deconstruct import deconstructible
+from django.utils.translation import gettext as _
 
 from brain import rules
+
+
+def validate_time_zone(name: str) -> None:
+    """A name of the time zone database, such as Europe/Madrid."""
+    if name not in available_timezones():
+        raise ValidationError(_("There is no time zone %(name)s.") % {"name": name})
 
 
 @deconstructible

@@ -11,12 +11,16 @@ ODBC_OPTIONS = {"connection_timeout": 5, "query_timeout": 30, "connection_retrie
 def parse_odbc(text: str) -> dict[str, str]:
     """`DRIVER={...};SERVER=a,1433;UID=u;PWD=p` as a dict with upper-case keys.
 
-    A value in braces may hold `;`, and `}}` stands for a brace in it.
+    A value in braces may hold `;`, and `}}` stands for a brace in it. Raises ValueError, whose
+    text holds nothing of the string.
     """
     values: dict[str, str] = {}
     rest = text.strip()
     while rest:
-        key, _, rest = rest.partition("=")
+        key, equals, rest = rest.partition("=")
+        name = key.strip(" ;\t\r\n").upper()
+        if ";" in name or (name and not equals):
+            raise ValueError("A part of the connection string has no value: write NAME=value.")
         rest = rest.lstrip()
         if rest.startswith("{"):
             end = 1
@@ -27,8 +31,9 @@ def parse_odbc(text: str) -> dict[str, str]:
             value, rest = rest[1:end].replace("}}", "}"), rest[end + 1 :].lstrip(" ;")
         else:
             value, _, rest = rest.partition(";")
-        if key.strip():
-            values[key.strip(" ;\t\n").upper()] = value.strip()
+            value = value.strip()
+        if name:
+            values[name] = value
     return values
 
 
@@ -53,8 +58,8 @@ def sql_server(values: dict[str, str], time_zone: str) -> dict[str, Any]:
     trusted = values.get("TRUSTED_CONNECTION", "").lower() in ("yes", "1", "true")
     return {
         "ENGINE": "mssql",
-        "HOST": host,
-        "PORT": port,
+        "HOST": host.strip(),
+        "PORT": port.strip(),
         "NAME": values.get("DATABASE", ""),
         "USER": "" if trusted else values.get("UID", ""),
         "PASSWORD": "" if trusted else values.get("PWD", ""),

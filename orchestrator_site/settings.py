@@ -176,6 +176,7 @@ STORAGES = {
 }
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns of one that is not there
 WHITENOISE_USE_FINDERS = True
 
 # --- Language and time ------------------------------------------------------------------------
@@ -202,6 +203,9 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_VERBOSE = False
 HTTPS = env.bool("HTTPS", default=False)
+# The address of the proxy that speaks HTTPS for us: its X-Forwarded headers are believed.
+TRUSTED_PROXY = env.str("TRUSTED_PROXY", default="127.0.0.1")
+PORT = env.int("PORT", default=8000)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None

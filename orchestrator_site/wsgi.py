@@ -1,4 +1,4 @@
-"""The web application, for gunicorn and waitress."""
+"""The web application, as web servers call it."""
 
 import os
 

@@ -9,6 +9,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from queues import claims, evidence
 from queues.browser.runs import Outcome, Run, StepEvent
 from queues.browser.thread import BrowserThread
 from queues.errors import ErrorClass
-from queues.models import TramiteTask
+from queues.models import EvidenceFile, TramiteTask
 
 logger = logging.getLogger(__name__)
 SWEEP_EVERY = 5.0  # seconds
@@ -99,9 +100,7 @@ class TramiteWorker:
     def settle(self, task: TramiteTask, outcome: Outcome) -> bool:
         """Keep the evidence, then move the task; False when the lease had passed on."""
         claims.renew(task, SETTLING)  # a slow storage must not cost us the outcome
-        lease = str(task.lease_token)[:8]
-        folder = f"evidence/{task.site_id}/{task.case_id}/{task.pk}-{task.attempts}-{lease}"
-        kept = evidence.keep(task, task.attempts, folder, outcome.artifacts)
+        kept, outcome = self._keep(task, outcome)
         result = {
             **task.result,
             "confirmed": outcome.confirmed,
@@ -130,6 +129,27 @@ class TramiteWorker:
             Event.record([task], task.status, task.status, "late worker's outcome", result)
         logger.info("task %s of case %s: %s", task.pk, task.case_id, task.status)
         return moved
+
+    def _keep(self, task: TramiteTask, outcome: Outcome) -> tuple[list[EvidenceFile], Outcome]:
+        """The stored evidence. Without it a run that went well is told as our failure: what was
+        confirmed counts as sent without a receipt, what was not goes to a person."""
+        lease = str(task.lease_token)[:8]
+        folder = f"evidence/{task.site_id}/{task.case_id}/{task.pk}-{task.attempts}-{lease}"
+        try:
+            return evidence.keep(task, task.attempts, folder, outcome.artifacts), outcome
+        except Exception as error:  # the rim: a storage that is down must not cost us the outcome
+            logger.exception("task %s: its evidence could not be kept", task.pk)
+            if not outcome.ok:
+                return [], outcome
+            told = f"the evidence could not be kept: {type(error).__name__}: {error}"
+            failed = replace(
+                outcome,
+                ok=False,
+                error_class=ErrorClass.INFRASTRUCTURE,
+                message=told,
+                receipt=False,
+            )
+            return [], failed
 
     def _execute(self, task: TramiteTask, run: Run) -> Outcome:
         renew_every = settings.TASK_LEASE.total_seconds() / RENEWALS
@@ -187,7 +207,7 @@ def _fetched(task: TramiteTask, folder: Path) -> dict[str, Path]:
         try:
             with default_storage.open(attachment["path"], "rb") as stored:
                 content = stored.read()
-        except OSError as error:
+        except FileNotFoundError as error:  # any other is the storage's, and passes
             raise AttachmentDamaged(f"attachment {attachment['name']} is missing") from error
         if hashlib.sha256(content).hexdigest() != attachment["sha256"]:
             raise AttachmentDamaged(f"attachment {attachment['name']} has changed")

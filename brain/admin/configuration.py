@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
@@ -17,7 +16,6 @@ from unfold.decorators import display
 from brain.models import ClientAuthorisation, Flow, Motivo
 from brain.verbs import FLOW_VERBS
 from orchestrator_site.admin import VerbAdmin, badge
-from queues.browser import scripts
 
 
 @admin.register(Motivo)
@@ -34,21 +32,10 @@ class ClientAuthorisationAdmin(ModelAdmin):
     search_fields = ("=numclient", "notes")
 
 
-class FlowForm(forms.ModelForm):
-    """A saved form is always a new version."""
-
-    def clean_steps(self) -> list[dict[str, Any]]:
-        steps = self.cleaned_data["steps"]
-        try:
-            scripts.validate(steps)
-        except scripts.InvalidSteps as error:
-            raise forms.ValidationError(error.messages) from error
-        return steps
-
-
 @admin.register(Flow)
 class FlowAdmin(VerbAdmin):
-    form = FlowForm
+    """A saved form is always a new version."""
+
     verbs = FLOW_VERBS
     list_display = ("name", "version", "state", "script_hash", "created_by", "activated_at")
     list_filter = ("active", "name")
@@ -64,7 +51,8 @@ class FlowAdmin(VerbAdmin):
         return False
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        copied = Flow.objects.filter(pk=request.GET.get("from") or 0).first()
+        source = request.GET.get("from", "")
+        copied = Flow.objects.filter(pk=source).first() if source.isdecimal() else None
         return {"name": copied.name, "steps": copied.steps} if copied else {}
 
     def save_model(self, request: HttpRequest, obj: Flow, form: Any, change: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -29,12 +30,13 @@ class OrganismoForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = Flow.objects.values_list("name", flat=True).order_by("name").distinct()
-        listed = [("", "-"), *((name, name) for name in names)]
         for name in ("flow_name", "claim_flow", "login_flow"):
             if name in self.fields:
                 widget = self.fields[name].widget
+                # A flow that is named already may be still to come: it stays as it is.
+                listed = dict.fromkeys([*names, getattr(self.instance, name)])
                 self.fields[name] = forms.ChoiceField(
-                    choices=listed,
+                    choices=[("", "-"), *((one, one) for one in listed if one)],
                     required=False,
                     label=self.fields[name].label,
                     help_text=self.fields[name].help_text,
@@ -135,6 +137,8 @@ class OrganismoAdmin(VerbAdmin, SimpleHistoryAdmin):
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
         context = {
             **self.admin_site.each_context(request),
             "title": _("Preview of %(site)s") % {"site": row.site_id},
@@ -147,8 +151,9 @@ class OrganismoAdmin(VerbAdmin, SimpleHistoryAdmin):
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """Upload a file; what it would change is shown before it is written."""
         if not (self.has_add_permission(request) and self.has_change_permission(request)):
-            raise Http404
-        form = ImportForm(request.POST or None, request.FILES or None)
+            raise PermissionDenied
+        posted = request.method == "POST"
+        form = ImportForm(request.POST, request.FILES) if posted else ImportForm()
         text = request.POST.get("text") or _uploaded(form)
         report, problem = None, ""
         if text:
@@ -173,7 +178,7 @@ class OrganismoAdmin(VerbAdmin, SimpleHistoryAdmin):
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
         if not self.has_view_permission(request):
-            raise Http404
+            raise PermissionDenied
         data = importing.export(Organismo.objects.order_by("site_id"))
         text = json.dumps(data, cls=DjangoJSONEncoder, ensure_ascii=False, indent=2)
         return HttpResponse(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
+from django.db.models import Model
 from rest_framework import serializers
 
 from brain import importing
@@ -25,7 +26,8 @@ class CheckedSerializer(serializers.ModelSerializer[Any]):
     """Configuration: what the model and its constraints say of the whole row holds here too."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        row = copy(self.instance) if self.instance else self.Meta.model()
+        model: type[Model] = self.Meta.model
+        row = copy(self.instance) if self.instance else model()
         for name, value in attrs.items():
             setattr(row, name, value)
         row.full_clean()
@@ -52,6 +54,8 @@ class ClientAuthorisationSerializer(CheckedSerializer):
 
 
 class FlowSerializer(serializers.ModelSerializer[Flow]):
+    steps = serializers.JSONField()
+
     class Meta:
         model = Flow
         fields = ("id", "name", "version", "steps", "script_hash", "active", "notes", "created_by")

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from brain import rules
-from brain.validators import ParsedBy
+from brain.validators import ParsedBy, validate_time_zone
 
 
 class OrganismoQuerySet(models.QuerySet["Organismo"]):
@@ -109,7 +109,9 @@ class Organismo(models.Model):
             '"path": "/servicio/recursos/{idRecurso}/pdf"}.'
         ),
     )
-    time_zone = models.CharField(_("time zone"), max_length=50, default="Europe/Madrid")
+    time_zone = models.CharField(
+        _("time zone"), max_length=50, default="Europe/Madrid", validators=[validate_time_zone]
+    )
     notes = models.TextField(_("notes"), blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError
 from django.db.models import ProtectedError
@@ -13,11 +13,12 @@ from django.http import Http404
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, serializers, status
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler as drf_exception_handler
 from rest_framework.views import set_rollback
 
-
 logger = logging.getLogger(__name__)
+ROW = api_settings.NON_FIELD_ERRORS_KEY  # where no one field is wrong
 
 
 class Conflict(exceptions.APIException):
@@ -65,7 +66,8 @@ def _problem(error: Exception, response: Response) -> dict[str, Any]:
             "code": "invalid",
             "message": str(_("Some fields are not valid.")),
             "fields": {
-                name: [str(one) for one in _listed(value)] for name, value in detail.items()
+                ROW if name == NON_FIELD_ERRORS else name: [str(one) for one in _listed(value)]
+                for name, value in detail.items()
             },
         }
     code = getattr(error, "default_code", "error")

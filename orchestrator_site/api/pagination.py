@@ -17,6 +17,6 @@ class IdCursorPagination(CursorPagination):
     def decode_cursor(self, request: Request) -> Any:
         """The place of the cursor; NotFound where it is none of ours."""
         cursor = super().decode_cursor(request)
-        if cursor and cursor.position is not None and not cursor.position.isdecimal():
+        if cursor and cursor.position is not None and not str(cursor.position).isdecimal():
             raise NotFound(self.invalid_cursor_message)
         return cursor

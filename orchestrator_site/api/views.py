@@ -59,9 +59,10 @@ def with_verbs(*declared: Verb) -> Callable[[ViewSet], ViewSet]:
 
     def decorate(viewset: ViewSet) -> ViewSet:
         rows: Any = vars(viewset)["queryset"]
+        shown: Any = vars(viewset)["serializer_class"]
         permission = verbs.operate_permission(rows.model)
         for verb in declared:
-            setattr(viewset, verb.name, _endpoint(verb, permission, viewset.serializer_class))
+            setattr(viewset, verb.name, _endpoint(verb, permission, shown))
         return viewset
 
     return decorate

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
@@ -77,6 +78,8 @@ def organismos() -> dict[str, dict[str, Any]]:
 
 def seed() -> None:
     """Put everything there that is not there yet; harmless to repeat."""
+    if not settings.ORIGIN_IS_EMBEDDED:
+        raise ImproperlyConfigured("The demo writes cases: it stays away from a real origin.")
     create_origin(settings.ORIGIN_PATH)
     for name, steps in FLOWS.items():
         if Flow.active_version(name) is None:

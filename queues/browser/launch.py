@@ -11,7 +11,7 @@ from pathlib import Path
 
 import playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "msedge")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
 WINDOWS = (
     r"$PROGRAMFILES\Google\Chrome\Application\chrome.exe",
     r"$LOCALAPPDATA\Google\Chrome\Application\chrome.exe",

@@ -49,10 +49,7 @@ class TramiteTask(LeasedTask):
             }
         ),
         Status.HELD: frozenset({Status.PENDING, Status.CANCELLED}),
-        Status.IN_DOUBT: frozenset(
-            {Status.PENDING, Status.COMPLETED, Status.COMPLETED_WITH_ERRORS, Status.CANCELLED}
-        ),
-        Status.COMPLETED_WITH_ERRORS: frozenset({Status.COMPLETED}),
+        Status.IN_DOUBT: frozenset({Status.PENDING, Status.COMPLETED_WITH_ERRORS}),
     }
 
     # The tone in which each state is shown, the same everywhere.

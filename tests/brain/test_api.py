@@ -340,6 +340,10 @@ def test_steps_that_cannot_run_are_refused_with_their_place(
     assert not Flow.objects.exists()
 
 
+def test_a_flow_without_steps_is_refused(api: Any) -> None:
+    assert list(fields(api("post", "flows/", {"name": "file_demo"}))) == ["steps"]
+
+
 def test_a_version_of_a_flow_never_changes(api: Any) -> None:
     pk = FlowFactory().pk
     for method in ("put", "patch", "delete"):
@@ -438,9 +442,7 @@ def test_a_claim_is_not_given_back_while_the_origin_is_silent(
     api: Any, organismo: Organismo, unreachable: None
 ) -> None:
     before = {"TExp": 2, "Estado": 0, "UsuarioAsignado": None}
-    claim = Claim.objects.create(
-        organismo=organismo, resource_id=1, status="proven", before=before
-    )
+    claim = Claim.objects.create(organismo=organismo, resource_id=1, status="proven", before=before)
     answer = api("post", f"claims/{claim.pk}/release/", {"reason": "not ours"})
     assert answer.status_code == 409
     assert "no route" in answer.json()["error"]["message"]
@@ -525,9 +527,7 @@ def test_what_cannot_be_repaired_is_told_and_stops_no_other(
     other = origin(TExp=1, UsuarioAsignado="BOT_MULTIVIA", Organisme="LEON")
     case = origin(TExp=1, UsuarioAsignado="BOT_MULTIVIA")
     listed = [difference("gone", 99), difference("no_flow", other.pk)]
-    row = Reconciliation.objects.create(
-        differences=[*listed, difference("xaloc_girona", case.pk)]
-    )
+    row = Reconciliation.objects.create(differences=[*listed, difference("xaloc_girona", case.pk)])
     answer = api("post", f"reconciliations/{row.pk}/repair/", {"reason": "ours"})
     assert answer.status_code == 200, answer.content
     assert answer.json()["repaired"] == [case.pk]

@@ -169,14 +169,22 @@ def test_a_case_found_as_ours_is_freed_by_a_give_back_and_then_left_alone(
     assert list(reconciling.differences(organismo)) == []
 
 
+@pytest.mark.parametrize("is_queued", [True, False])
 def test_what_was_given_back_here_and_not_in_the_origin_is_listed_and_can_be_mended(
-    origin: AddCase, organismo: Organismo
+    origin: AddCase,
+    organismo: Organismo,
+    with_file: Callable[[RecursosExp], None],
+    is_queued: bool,
 ) -> None:
-    case = origin()
+    case = origin(**OURS)
+    if is_queued:
+        with_file(case)
     visit(organismo)
     assert reconciling.release(Claim.objects.get(), "back")
     RecursosExp.objects.update(**OURS)  # somebody put it back to us there
-    visit(organismo)
+    with_file(case)
+    report = visit(organismo)
+    assert (report.recovered, report.queued) == (0, 0)
     assert statuses() == [Status.RELEASED]
     (difference,) = reconciling.differences(organismo)
     assert difference.kind == reconciling.Kind.OURS_THERE_NOT_HERE
@@ -458,14 +466,16 @@ def test_a_claimed_case_must_not_look_free(
     assert set(refused.value.message_dict) == {"filtro_texp"}
 
 
+@pytest.mark.parametrize("marks", [[], [{"irrevocable": True}]])
 def test_a_flow_that_does_not_mark_what_sends_is_refused_before_any_claim(
-    origin: AddCase, organismo: Organismo
+    origin: AddCase, organismo: Organismo, marks: list[dict[str, bool]]
 ) -> None:
     case = origin()
-    FlowFactory(name=organismo.flow_name, steps=[STEPS[0], STEPS[1]])
+    sending = [{"do": "click", "selector": "#send", **mark} for mark in marks]
+    FlowFactory(name=organismo.flow_name, steps=[STEPS[0], *sending])
     report = visit(organismo)
     assert report.error_kind == "NotQueued"
-    assert "does not mark" in report.error
+    assert "mark" in report.error
     assert not Claim.objects.exists()
     assert shown(case) == FREE
 
@@ -632,9 +642,7 @@ def test_an_intranet_that_is_gone_ends_the_part_with_no_claim_and_no_file(
     assert kept_files(media) == set()
 
 
-def test_an_authorisation_whose_file_is_gone_is_none(
-    origin: AddCase, organismo: Organismo
-) -> None:
+def test_an_authorisation_whose_file_is_gone_is_none(origin: AddCase, organismo: Organismo) -> None:
     organismo.attachments = [{"name": "aut.pdf", "source": "authorisation"}]
     organismo.save()
     gone, there = origin(), origin()

@@ -76,7 +76,11 @@ def rows(db: None) -> None:
     lease = {"lease_token": uuid.uuid4(), "worker": "worker-1"}
     for status in TramiteTask.Status:
         task = TramiteTaskFactory(
-            status=status, error_class="site", error_log="<script>alert", hold_reason="no paper", **lease
+            status=status,
+            error_class="site",
+            error_log="<script>alert",
+            hold_reason="no paper",
+            **lease,
         )
         Event.record([task], "", status, "queued")
     for number, claim_status in enumerate(Claim.Status, start=100):
@@ -191,7 +195,10 @@ def test_who_is_not_staff_is_sent_to_the_login(rows: None, client: Client) -> No
             assert answer["Location"].startswith(reverse("admin:login"))
 
 
-@pytest.mark.parametrize("text", ["2026/000001-MUL", "7", "Ñandú '\"%_", str(uuid.uuid4()), "9" * 40])
+@pytest.mark.parametrize(
+    "text",
+    ["2026/000001-MUL", "7", "Ñandú '\"%_", "0f1e7063-a599-4286-9b76-7762193752e3", "9" * 40],
+)
 def test_every_list_can_be_searched_for_any_text(
     rows: None, admin_client: Client, text: str
 ) -> None:

@@ -5,29 +5,40 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import requests
+import schemathesis
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import call_command
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis.errors import Unsatisfiable
 
-from brain.models import Organismo
+from brain.models import Claim
 from orchestrator_site.models import ApiKey, Event, Pause
 from orchestrator_site.urls import router
 from queues.models import EvidenceFile, TramiteTask
-from tests.factories import OrganismoFactory, TramiteTaskFactory
+from tests.factories import FlowFactory, MotivoFactory, OrganismoFactory, TramiteTaskFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 API = "/api/v1/"
+FREE = {"TExp": 2, "Estado": 0, "UsuarioAsignado": None}
+FUZZ_SECONDS = 30
 Caller = Callable[..., Client]
 SignedIn = Callable[[str], Client]
 Person = Callable[[str], User]
@@ -265,7 +276,9 @@ def test_a_reason_has_at_least_three_letters(caller: Caller, reason: Any) -> Non
 def test_too_many_requests_are_told_in_the_same_shape(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rest_framework.throttling.UserRateThrottle.THROTTLE_RATES", {"user": "1/h"})
+    monkeypatch.setattr(
+        "rest_framework.throttling.UserRateThrottle.THROTTLE_RATES", {"user": "1/h"}
+    )
     client = caller()
     client.get(f"{API}organismos/")
     answer = client.get(f"{API}organismos/")
@@ -297,7 +310,9 @@ def test_a_page_has_at_most_a_thousand_rows(caller: Caller) -> None:
     assert len(client.get(f"{API}events/?page_size=x").json()["results"]) == 100
 
 
-@pytest.mark.parametrize("text", ["nonsense", "p=abc", "p=", "p=1&o=x", "p=9e9", "p=\0", "p=" + "9" * 30])
+@pytest.mark.parametrize(
+    "text", ["nonsense", "p=abc", "p=", "p=1&o=x", "p=9e9", "p=\0", "p=" + "9" * 30]
+)
 def test_a_cursor_that_is_not_ours_is_no_page(caller: Caller, text: str) -> None:
     TramiteTaskFactory()
     cursor = base64.b64encode(text.encode()).decode()
@@ -494,8 +509,65 @@ def test_the_admin_asks_no_other_host(admin_client: Client) -> None:
 # --- Any request that the schema allows -----------------------------------------------------------
 
 
+def with_ids_that_exist(known: dict[str, Any]) -> dict[str, Any]:
+    """The schema without the keys, which the client has, and with ids of rows that are there."""
+    rows = {f"{API}{prefix}/": viewset.queryset for prefix, viewset, _name in router.registry}
+    for path, methods in known["paths"].items():
+        for operation in methods.values():
+            operation.pop("security", None)
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "path":
+                    there = rows[path.partition("{")[0]].values_list("pk", flat=True)
+                    parameter["schema"] = {"enum": [*there[:5], 999]}
+    return known
+
+
+def send(client: Client, case: Any) -> Any:
+    """The made-up request, in this process; whatever it wrote is taken back."""
+    call = {**case.as_transport_kwargs(), "cookies": None}
+    made = requests.Request(**{**call, "url": f"http://testserver{call['url']}"}).prepare()
+    path = made.url.removeprefix("http://testserver")
+    kind = made.headers.get("Content-Type", "")
+    body = made.body or b""
+    with transaction.atomic():
+        answer = client.generic(made.method, path, body, kind, headers={"Accept": "*/*"})
+        transaction.set_rollback(True)
+    return answer
+
+
 @pytest.mark.timeout(90)
 def test_no_request_that_fits_the_schema_breaks_the_server(
     caller: Caller, origin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Made-up requests to every endpoint for at most 40 seconds, with an admin's key."""
+    """Made-up requests to every endpoint, with an admin's key, for FUZZ_SECONDS at most."""
+    monkeypatch.setattr("rest_framework.views.APIView.throttle_classes", [])
+    organismo = OrganismoFactory(flow_name=FlowFactory().name)
+    MotivoFactory(organismo=organismo)
+    for status in ("pending", "held", "in_doubt", "failed"):
+        TramiteTaskFactory(status=status)
+    Claim.objects.create(organismo=organismo, resource_id=900, status="proven", before=FREE)
+    client = caller()
+    client.raise_request_exception = False
+    until = time.monotonic() + FUZZ_SECONDS
+    broken: list[str] = []
+    asked: Counter[int] = Counter()
+
+    def ask(case: Any) -> None:
+        if time.monotonic() < until:
+            answer = send(client, case)
+            asked[answer.status_code] += 1
+            if answer.status_code >= 500:
+                broken.append(case.as_curl_command())
+
+    few = hypothesis_settings(
+        max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    api = schemathesis.openapi.from_dict(with_ids_that_exist(schema(client)))
+    for found in api.get_all_operations():
+        # Unsatisfiable: an upload, whose file cannot be made up.
+        with suppress(Unsatisfiable):
+            few(given(case=found.ok().as_strategy())(ask))()
+    assert broken == []
+    print(asked, time.monotonic() - until)
+    assert asked[200] > 100
+    assert asked[400] > 10

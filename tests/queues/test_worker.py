@@ -25,11 +25,12 @@ from tests.factories import TramiteTaskFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 Status = TramiteTask.Status
+TTL = timedelta(seconds=30)
 FILED = Outcome(ok=True, confirmed=True, receipt=True, values={"registro": "R-1"}, seconds=1.0)
 
 
 class FakeBrowser:
-    """Takes the irrevocable step where it may, leaves a screenshot, and tells what it is told to."""
+    """Takes the irrevocable step where it may, leaves a screenshot, and tells `outcome`."""
 
     def __init__(self, outcome: Outcome = FILED) -> None:
         self.outcome = outcome
@@ -37,6 +38,7 @@ class FakeBrowser:
         self.files: list[dict[str, bytes]] = []
         self.picture = b"a picture"
         self.meanwhile: Callable[[], Any] = lambda: None
+        self.afterwards: Callable[[], Any] = lambda: None
         self.ticks: list[bool] = []
 
     def execute(
@@ -52,6 +54,7 @@ class FakeBrowser:
             assert permit()
         self.meanwhile()
         self.ticks.append(tick())
+        self.afterwards()
         shot = Artifact(kind="screenshot", path=path, name="click")
         return Outcome(
             **{**self.outcome.__dict__, "irrevocable_begun": begun, "artifacts": (shot,)}
@@ -117,19 +120,18 @@ def test_a_worker_that_is_asked_to_stop_takes_nothing(worker: TramiteWorker) -> 
 
 
 def test_a_run_keeps_its_lease_and_that_of_the_session(
-    worker: TramiteWorker, browser: FakeBrowser, settings: Any
+    worker: TramiteWorker, browser: FakeBrowser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.TASK_LEASE = timedelta(seconds=0.4)
     TramiteTaskFactory()
+    monkeypatch.setattr(workers, "RENEWALS", 1e6)  # at every tick
     asked: list[bool] = []
-
-    def meanwhile() -> None:
-        time.sleep(0.2)
-        TramiteTask.objects.update(lease_expires_at=timezone.now() + timedelta(seconds=5))
-
-    browser.meanwhile = meanwhile
+    soon = timezone.now() + timedelta(seconds=5)
+    browser.meanwhile = lambda: TramiteTask.objects.update(lease_expires_at=soon)
+    until: list[Any] = []
+    browser.afterwards = lambda: until.append(TramiteTask.objects.get().lease_expires_at)
     worker.step(lambda: bool(asked.append(True)))
     assert browser.ticks == [True]
+    assert until[0] > soon
     assert len(asked) == 2, "before it took the task, and during the run"
     assert TramiteTask.objects.get().status == Status.COMPLETED
 
@@ -138,21 +140,24 @@ def test_a_run_keeps_its_lease_and_that_of_the_session(
 
 
 def test_slow_evidence_does_not_cost_the_outcome(
-    worker: TramiteWorker, settings: Any, monkeypatch: pytest.MonkeyPatch
+    worker: TramiteWorker, browser: FakeBrowser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.TASK_LEASE = timedelta(seconds=0.5)
     TramiteTaskFactory()
+    past = timezone.now() - timedelta(seconds=1)
+    browser.afterwards = lambda: TramiteTask.objects.update(lease_expires_at=past)
     real = evidence.keep
 
     def keep(*args: Any) -> Any:
-        time.sleep(0.6)  # longer than the lease; others sweep meanwhile
-        assert TramiteTask.objects.sweep() == []
+        left = TramiteTask.objects.get().lease_expires_at - timezone.now()
+        assert left > timedelta(minutes=1), "time for a slow storage"
+        assert TramiteTask.objects.sweep() == [], "others sweep meanwhile"
         return real(*args)
 
     monkeypatch.setattr(evidence, "keep", keep)
     worker.step()
     task = TramiteTask.objects.get()
-    assert (task.status, task.result["values"]) == (Status.COMPLETED, {"registro": "R-1"})
+    assert (task.status, task.error_log) == (Status.COMPLETED, "")
+    assert task.result["values"] == {"registro": "R-1"}
 
 
 def test_each_lease_s_evidence_has_a_folder_of_its_own(
@@ -253,6 +258,7 @@ def test_a_secret_that_cannot_be_had_fails_its_own_task_as_a_session_s_error(
     asks = TramiteTaskFactory(url_directa="http://x/?t={token}", priority=5)
     other = TramiteTaskFactory()
     assert worker.step()
+    TramiteTask.objects.filter(pk=asks.pk).update(available_at=timezone.now() + TTL)
     assert worker.step()
     asks.refresh_from_db()
     other.refresh_from_db()

@@ -20,11 +20,13 @@ class Command(ActingCommand):
         parser.add_argument("--site", help="the organismo, where several match")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        claims = Claim.objects.filter(resource_id=options["id"])
+        last = claims.first()
         try:
             found = claim_resource(options["id"], options["site"])
         except (*FAULTS, LookupError) as error:
             raise CommandError(str(error)) from error
-        claim = Claim.objects.filter(resource_id=options["id"]).first()
+        claim = claims.filter(pk__gt=last.pk if last else 0).first()  # an older one is no success
         answer = {
             **found.as_dict(),
             "claim": claim.status if claim else None,

@@ -38,7 +38,6 @@ EMPTY = (
     "REDIS_URL",
     "XVIA_EMAIL",
     "XVIA_PASSWORD",
-    "ORIGIN_PATH",
     "BRAIN_ENABLED_SITES",
 )
 
@@ -63,9 +62,12 @@ class Command(ActingCommand):
     def _apart(self, as_json: bool, keep: bool) -> None:
         """The pass in a child with a folder and a port of its own."""
         folder = Path(tempfile.mkdtemp(prefix="orchestrator-demo-"))
-        own = {"DATA_DIR": str(folder), "DEMO_WORLD_URL": f"http://127.0.0.1:{_free_port()}"}
+        own = {
+            "DATA_DIR": str(folder),
+            "ORIGIN_PATH": str(folder / "origin.sqlite3"),
+            "DEMO_WORLD_URL": f"http://127.0.0.1:{_free_port()}",
+        }
         environment = {**settings.ENVIRON, **QUICK, **dict.fromkeys(EMPTY, ""), **own, "DEMO": "1"}
-        environment.pop("ORIGIN_PATH")
         manage = str(Path(settings.BASE_DIR) / "manage.py")
         flags = ["--json"] if as_json else []
         command = [sys.executable, manage, "demo", "--here", *flags]

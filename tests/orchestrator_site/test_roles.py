@@ -1,0 +1,83 @@
+"""Roles: viewer sees, operator acts, admin configures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission, User
+from django.core.management import call_command
+
+from brain.verbs import VERBS
+from orchestrator_site import roles
+from orchestrator_site.verbs import operate_permission
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+Person = Callable[[str], User]
+
+
+def permissions(role: str) -> set[str]:
+    rows = Permission.objects.filter(group__name=role).select_related("content_type")
+    return {f"{row.content_type.app_label}.{row.codename}" for row in rows}
+
+
+def test_a_migration_makes_the_three_roles() -> None:
+    names = set(Group.objects.values_list("name", flat=True))
+    assert names == {roles.VIEWER, roles.OPERATOR, roles.ADMIN}
+
+
+def test_each_role_may_all_that_the_one_below_may() -> None:
+    assert permissions("viewer") < permissions("operator") < permissions("admin")
+
+
+def test_a_viewer_only_views_and_no_key() -> None:
+    assert {name.partition(".")[2].partition("_")[0] for name in permissions("viewer")} == {"view"}
+    assert "orchestrator_site.view_apikey" not in permissions("operator")
+    assert not any(name.startswith("auth.") for name in permissions("operator"))
+
+
+def test_a_viewer_sees_every_table_of_ours_but_keys() -> None:
+    for model in apps.get_models():
+        label, name = model._meta.app_label, model._meta.model_name
+        if label in roles.OURS and name not in ("apikey", "recursosexp"):
+            assert f"{label}.view_{name}" in permissions("viewer"), name
+
+
+def test_an_operator_may_do_every_verb_but_choose_the_code_that_runs() -> None:
+    verbs = {operate_permission(model) for model, _verbs in VERBS.values()}
+    assert verbs - permissions("operator") == {"brain.activate_flow"}
+    assert verbs <= permissions("admin")
+    assert not verbs & permissions("viewer")
+
+
+def test_an_operator_enters_authorisations_and_writes_no_other_configuration() -> None:
+    writes = {
+        name
+        for name in permissions("operator")
+        if name.partition(".")[2].startswith(("add_", "change_", "delete_"))
+    }
+    assert writes == {"brain.add_clientauthorisation", "brain.change_clientauthorisation"}
+
+
+def test_nobody_writes_events() -> None:
+    never = {f"orchestrator_site.{name}" for name in roles.NEVER}
+    assert not never & permissions("admin")
+
+
+def test_no_role_reaches_the_tables_that_hold_code_to_run() -> None:
+    assert not any(name.startswith("django_q.") for name in permissions("admin"))
+
+
+def test_a_person_has_what_the_role_has(person: Person) -> None:
+    assert person("operator").get_all_permissions() == permissions("operator")
+
+
+def test_migrating_again_keeps_what_staff_added_and_restores_what_is_missing() -> None:
+    viewer = Group.objects.get(name="viewer")
+    added = Permission.objects.get(codename="operate_claim")
+    lost = Permission.objects.get(codename="view_claim")
+    viewer.permissions.add(added)
+    viewer.permissions.remove(lost)
+    call_command("migrate", verbosity=0)
+    assert {added, lost} <= set(viewer.permissions.all())
