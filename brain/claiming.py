@@ -93,7 +93,7 @@ class ClaimRound:
                 return
             quota -= self.claim_batch(batch)
             self.progress(self.report)
-            if self.report.unproven >= PROBE and not self.report.claimed:
+            if self.report.unproven and self._is_unprovable():
                 raise Unprovable(self._pause())
             size = self.claimer.batch
 
@@ -132,10 +132,17 @@ class ClaimRound:
             raise unavailable
         return len(claims)
 
+    def _is_unprovable(self) -> bool:
+        """Whether the last claims, of this cycle or earlier ones, all stayed unproven."""
+        last = Claim.objects.filter(organismo=self.organismo).order_by("-id")[:PROBE]
+        return [claim.status for claim in last] == [Claim.Status.UNPROVEN] * PROBE
+
     def _pause(self) -> str:
         """Stop the organismo, and say why: each cycle would take more cases that nobody files."""
-        reason = _("None of %(n)s claims could be proven: check “claimed when”, then resume.")
-        told = reason % {"n": self.report.unproven}
+        told = _(
+            "None of the last %(n)s claims could be proven: check “claimed when”, then resume."
+        )
+        told %= {"n": PROBE}
         if Organismo.objects.filter(pk=self.organismo.pk, paused=False).update(paused=True):
             Event.record([self.organismo], "running", "paused", told)
         return told

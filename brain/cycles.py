@@ -175,6 +175,9 @@ def _dry_visit(organismo: Organismo, left: int) -> DryRun:
             )
     except FAULTS as error:
         problem = error
+    except Exception as error:  # as in a cycle: what breaks one ends no other
+        logger.exception("%s: the dry run's part broke", organismo)
+        problem = error
     finally:
         claimer.close()
     return DryRun(

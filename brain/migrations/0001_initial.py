@@ -13,7 +13,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -22,258 +21,879 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='RecursosExp',
+            name="RecursosExp",
             fields=[
-                ('idRecurso', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('idExp', models.BigIntegerField(null=True)),
-                ('Expedient', models.CharField(max_length=300, null=True)),
-                ('Organisme', models.CharField(max_length=300, null=True)),
-                ('TExp', models.IntegerField(null=True)),
-                ('Estado', models.IntegerField(null=True)),
-                ('numclient', models.BigIntegerField(null=True)),
-                ('SujetoRecurso', models.CharField(max_length=300, null=True)),
-                ('FaseProcedimiento', models.CharField(max_length=300, null=True)),
-                ('UsuarioAsignado', models.CharField(max_length=100, null=True)),
-                ('matricula', models.CharField(max_length=50, null=True)),
-                ('Empresa', models.CharField(max_length=300, null=True)),
-                ('cif', models.CharField(max_length=50, null=True)),
-                ('notas', models.TextField(null=True)),
-                ('FAlta', models.DateTimeField(null=True)),
+                ("idRecurso", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("idExp", models.BigIntegerField(null=True)),
+                ("Expedient", models.CharField(max_length=300, null=True)),
+                ("Organisme", models.CharField(max_length=300, null=True)),
+                ("TExp", models.IntegerField(null=True)),
+                ("Estado", models.IntegerField(null=True)),
+                ("numclient", models.BigIntegerField(null=True)),
+                ("SujetoRecurso", models.CharField(max_length=300, null=True)),
+                ("FaseProcedimiento", models.CharField(max_length=300, null=True)),
+                ("UsuarioAsignado", models.CharField(max_length=100, null=True)),
+                ("matricula", models.CharField(max_length=50, null=True)),
+                ("Empresa", models.CharField(max_length=300, null=True)),
+                ("cif", models.CharField(max_length=50, null=True)),
+                ("notas", models.TextField(null=True)),
+                ("FAlta", models.DateTimeField(null=True)),
             ],
             options={
-                'db_table': '[Recursos].[RecursosExp]',
-                'ordering': ['idRecurso'],
-                'managed': False,
+                "db_table": "[Recursos].[RecursosExp]",
+                "ordering": ["idRecurso"],
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='Cycle',
+            name="Cycle",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('started_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='started')),
-                ('finished_at', models.DateTimeField(null=True, verbose_name='finished')),
-                ('outcome', models.CharField(choices=[('running', 'Running'), ('done', 'Done'), ('with_errors', 'Done with errors'), ('stopped', 'Stopped early'), ('abandoned', 'Abandoned: its process died')], default='running', max_length=12, verbose_name='outcome')),
-                ('only', models.CharField(blank=True, help_text='Empty: all in force.', max_length=500, verbose_name='just these sites')),
-                ('runner', models.CharField(blank=True, max_length=150, verbose_name='run by')),
-                ('sites', models.JSONField(default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, help_text='For each: counts, and the error if there was one.', verbose_name='by organismo')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "started_at",
+                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="started"),
+                ),
+                ("finished_at", models.DateTimeField(null=True, verbose_name="finished")),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("with_errors", "Done with errors"),
+                            ("stopped", "Stopped early"),
+                            ("abandoned", "Abandoned: its process died"),
+                        ],
+                        default="running",
+                        max_length=12,
+                        verbose_name="outcome",
+                    ),
+                ),
+                (
+                    "only",
+                    models.CharField(
+                        blank=True,
+                        help_text="Empty: all in force.",
+                        max_length=500,
+                        verbose_name="just these sites",
+                    ),
+                ),
+                ("runner", models.CharField(blank=True, max_length=150, verbose_name="run by")),
+                (
+                    "sites",
+                    models.JSONField(
+                        default=dict,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        help_text="For each: counts, and the error if there was one.",
+                        verbose_name="by organismo",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'cycle',
-                'verbose_name_plural': 'cycles',
-                'ordering': ['-id'],
-                'permissions': [('operate_cycle', 'Can run, pause and resume the brain')],
+                "verbose_name": "cycle",
+                "verbose_name_plural": "cycles",
+                "ordering": ["-id"],
+                "permissions": [("operate_cycle", "Can run, pause and resume the brain")],
             },
         ),
         migrations.CreateModel(
-            name='Organismo',
+            name="Organismo",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('site_id', models.CharField(max_length=64, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9_]+$', 'Lower-case letters, digits, _ only.')], verbose_name='site')),
-                ('query_organisme', models.CharField(help_text='LIKE patterns, all must match: %GESTION% %MADRID% is two.', max_length=200, validators=[brain.validators.ParsedBy('split_patterns')], verbose_name='organism matches')),
-                ('filtro_texp', models.CharField(default='2,3', max_length=50, validators=[brain.validators.ParsedBy('parse_texp')], verbose_name='TExp in')),
-                ('regex_expediente', models.CharField(help_text='A regular expression (RE2).', max_length=200, validators=[brain.validators.ParsedBy('compile_regex')], verbose_name="case number's format")),
-                ('url_template', models.TextField(blank=True, help_text='May use {expediente}, {idRecurso}, {token}. Empty: no direct link.', null=True, validators=[brain.validators.ParsedBy('check_template')], verbose_name='link template')),
-                ('bot_username', models.CharField(blank=True, max_length=100, verbose_name='our name in the origin')),
-                ('active', models.BooleanField(default=False, verbose_name='active')),
-                ('paused', models.BooleanField(default=False, editable=False, verbose_name='paused')),
-                ('last_sync_at', models.DateTimeField(editable=False, null=True, verbose_name='last sync')),
-                ('last_error', models.TextField(blank=True, editable=False, verbose_name='last error')),
-                ('login_url', models.TextField(blank=True, validators=[brain.validators.ParsedBy('check_url')], verbose_name='login URL')),
-                ('recursos_url', models.TextField(blank=True, validators=[brain.validators.ParsedBy('check_url')], verbose_name="cases' URL")),
-                ('claim_method', models.CharField(choices=[('sql', 'SQL: a guarded UPDATE'), ('portal', 'Portal: the intranet over HTTP'), ('browser', 'Browser: the intranet by clicking')], default='sql', max_length=8, verbose_name='claim method')),
-                ('claimed_when', models.CharField(default='TExp=1', help_text='What the origin shows, besides our name: TExp=1, Estado=1 or both.', max_length=50, validators=[brain.validators.ParsedBy('parse_claimed_when')], verbose_name='claimed when')),
-                ('repair', models.CharField(choices=[('off', 'Off: list as discarded'), ('use', 'Use the repaired number, leave the origin alone'), ('write', 'Use it, and correct it in the origin')], default='off', max_length=8, verbose_name='repair of case numbers')),
-                ('priority', models.SmallIntegerField(default=0, verbose_name='priority')),
-                ('target_queue_depth', models.PositiveIntegerField(default=100, verbose_name='target queue depth')),
-                ('claims_per_cycle', models.PositiveIntegerField(default=50, verbose_name='claims per cycle')),
-                ('flow_name', models.CharField(blank=True, help_text='What the worker runs on the site.', max_length=64, verbose_name='flow')),
-                ('claim_flow', models.CharField(blank=True, help_text='For the browser method.', max_length=64, verbose_name='claim flow')),
-                ('login_flow', models.CharField(blank=True, help_text='For the browser method.', max_length=64, verbose_name='login flow')),
-                ('demands_authorisation', models.BooleanField(default=False, verbose_name="demands the client's authorisation")),
-                ('attachments', models.JSONField(blank=True, default=list, help_text='For each: name, source (intranet, authorisation, folder) and path, such as {"name": "recurso.pdf", "source": "intranet", "path": "/servicio/recursos/{idRecurso}/pdf"}.', validators=[brain.validators.ParsedBy('parse_attachments')], verbose_name='attachments')),
-                ('time_zone', models.CharField(default='Europe/Madrid', max_length=50, validators=[brain.validators.validate_time_zone], verbose_name='time zone')),
-                ('notes', models.TextField(blank=True, verbose_name='notes')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "site_id",
+                    models.CharField(
+                        max_length=64,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9_]+$", "Lower-case letters, digits, _ only."
+                            )
+                        ],
+                        verbose_name="site",
+                    ),
+                ),
+                (
+                    "query_organisme",
+                    models.CharField(
+                        help_text="LIKE patterns, all must match: %GESTION% %MADRID% is two.",
+                        max_length=200,
+                        validators=[brain.validators.ParsedBy("split_patterns")],
+                        verbose_name="organism matches",
+                    ),
+                ),
+                (
+                    "filtro_texp",
+                    models.CharField(
+                        default="2,3",
+                        max_length=50,
+                        validators=[brain.validators.ParsedBy("parse_texp")],
+                        verbose_name="TExp in",
+                    ),
+                ),
+                (
+                    "regex_expediente",
+                    models.CharField(
+                        help_text="A regular expression (RE2).",
+                        max_length=200,
+                        validators=[brain.validators.ParsedBy("compile_regex")],
+                        verbose_name="case number's format",
+                    ),
+                ),
+                (
+                    "url_template",
+                    models.TextField(
+                        blank=True,
+                        help_text="May use {expediente}, {idRecurso}, {token}. Empty: no direct link.",
+                        null=True,
+                        validators=[brain.validators.ParsedBy("check_template")],
+                        verbose_name="link template",
+                    ),
+                ),
+                (
+                    "bot_username",
+                    models.CharField(
+                        blank=True, max_length=100, verbose_name="our name in the origin"
+                    ),
+                ),
+                ("active", models.BooleanField(default=False, verbose_name="active")),
+                (
+                    "paused",
+                    models.BooleanField(default=False, editable=False, verbose_name="paused"),
+                ),
+                (
+                    "last_sync_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="last sync"),
+                ),
+                (
+                    "last_error",
+                    models.TextField(blank=True, editable=False, verbose_name="last error"),
+                ),
+                (
+                    "login_url",
+                    models.TextField(
+                        blank=True,
+                        validators=[brain.validators.ParsedBy("check_url")],
+                        verbose_name="login URL",
+                    ),
+                ),
+                (
+                    "recursos_url",
+                    models.TextField(
+                        blank=True,
+                        validators=[brain.validators.ParsedBy("check_url")],
+                        verbose_name="cases' URL",
+                    ),
+                ),
+                (
+                    "claim_method",
+                    models.CharField(
+                        choices=[
+                            ("sql", "SQL: a guarded UPDATE"),
+                            ("portal", "Portal: the intranet over HTTP"),
+                            ("browser", "Browser: the intranet by clicking"),
+                        ],
+                        default="sql",
+                        max_length=8,
+                        verbose_name="claim method",
+                    ),
+                ),
+                (
+                    "claimed_when",
+                    models.CharField(
+                        default="TExp=1",
+                        help_text="What the origin shows, besides our name: TExp=1, Estado=1 or both.",
+                        max_length=50,
+                        validators=[brain.validators.ParsedBy("parse_claimed_when")],
+                        verbose_name="claimed when",
+                    ),
+                ),
+                (
+                    "repair",
+                    models.CharField(
+                        choices=[
+                            ("off", "Off: list as discarded"),
+                            ("use", "Use the repaired number, leave the origin alone"),
+                            ("write", "Use it, and correct it in the origin"),
+                        ],
+                        default="off",
+                        max_length=8,
+                        verbose_name="repair of case numbers",
+                    ),
+                ),
+                ("priority", models.SmallIntegerField(default=0, verbose_name="priority")),
+                (
+                    "target_queue_depth",
+                    models.PositiveIntegerField(default=100, verbose_name="target queue depth"),
+                ),
+                (
+                    "claims_per_cycle",
+                    models.PositiveIntegerField(default=50, verbose_name="claims per cycle"),
+                ),
+                (
+                    "flow_name",
+                    models.CharField(
+                        blank=True,
+                        help_text="What the worker runs on the site.",
+                        max_length=64,
+                        verbose_name="flow",
+                    ),
+                ),
+                (
+                    "claim_flow",
+                    models.CharField(
+                        blank=True,
+                        help_text="For the browser method.",
+                        max_length=64,
+                        verbose_name="claim flow",
+                    ),
+                ),
+                (
+                    "login_flow",
+                    models.CharField(
+                        blank=True,
+                        help_text="For the browser method.",
+                        max_length=64,
+                        verbose_name="login flow",
+                    ),
+                ),
+                (
+                    "demands_authorisation",
+                    models.BooleanField(
+                        default=False, verbose_name="demands the client's authorisation"
+                    ),
+                ),
+                (
+                    "attachments",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text='For each: name, source (intranet, authorisation, folder) and path, such as {"name": "recurso.pdf", "source": "intranet", "path": "/servicio/recursos/{idRecurso}/pdf"}.',
+                        validators=[brain.validators.ParsedBy("parse_attachments")],
+                        verbose_name="attachments",
+                    ),
+                ),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="Europe/Madrid",
+                        max_length=50,
+                        validators=[brain.validators.validate_time_zone],
+                        verbose_name="time zone",
+                    ),
+                ),
+                ("notes", models.TextField(blank=True, verbose_name="notes")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("updated_at", models.DateTimeField(auto_now=True, verbose_name="updated")),
             ],
             options={
-                'verbose_name': 'organismo',
-                'verbose_name_plural': 'organismos',
-                'db_table': 'organismo_config',
-                'ordering': ['-priority', 'site_id'],
-                'permissions': [('operate_organismo', 'Can pause, resume and run organismos')],
+                "verbose_name": "organismo",
+                "verbose_name_plural": "organismos",
+                "db_table": "organismo_config",
+                "ordering": ["-priority", "site_id"],
+                "permissions": [("operate_organismo", "Can pause, resume and run organismos")],
             },
         ),
         migrations.CreateModel(
-            name='Reconciliation',
+            name="Reconciliation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='at')),
-                ('differences', models.JSONField(default=list, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='differences')),
-                ('errors', models.JSONField(default=dict, verbose_name='errors')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField(default=django.utils.timezone.now, verbose_name="at")),
+                (
+                    "differences",
+                    models.JSONField(
+                        default=list,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        verbose_name="differences",
+                    ),
+                ),
+                ("errors", models.JSONField(default=dict, verbose_name="errors")),
             ],
             options={
-                'verbose_name': 'reconciliation',
-                'verbose_name_plural': 'reconciliations',
-                'ordering': ['-id'],
+                "verbose_name": "reconciliation",
+                "verbose_name_plural": "reconciliations",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='ClientAuthorisation',
+            name="ClientAuthorisation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('numclient', models.BigIntegerField(db_index=True, verbose_name='client')),
-                ('file', models.FileField(upload_to='authorisations/', validators=[django.core.validators.FileExtensionValidator(['pdf'])], verbose_name='file')),
-                ('valid_from', models.DateField(default=datetime.date.today, verbose_name='valid from')),
-                ('valid_until', models.DateField(blank=True, null=True, verbose_name='valid until')),
-                ('notes', models.TextField(blank=True, verbose_name='notes')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("numclient", models.BigIntegerField(db_index=True, verbose_name="client")),
+                (
+                    "file",
+                    models.FileField(
+                        upload_to="authorisations/",
+                        validators=[django.core.validators.FileExtensionValidator(["pdf"])],
+                        verbose_name="file",
+                    ),
+                ),
+                (
+                    "valid_from",
+                    models.DateField(default=datetime.date.today, verbose_name="valid from"),
+                ),
+                (
+                    "valid_until",
+                    models.DateField(blank=True, null=True, verbose_name="valid until"),
+                ),
+                ("notes", models.TextField(blank=True, verbose_name="notes")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
             ],
             options={
-                'verbose_name': 'client authorisation',
-                'verbose_name_plural': 'client authorisations',
-                'ordering': ['numclient', '-valid_from'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('valid_until', None), ('valid_until__gte', models.F('valid_from')), _connector='OR'), name='authorisation_ends_after_it_begins')],
+                "verbose_name": "client authorisation",
+                "verbose_name_plural": "client authorisations",
+                "ordering": ["numclient", "-valid_from"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("valid_until", None),
+                            ("valid_until__gte", models.F("valid_from")),
+                            _connector="OR",
+                        ),
+                        name="authorisation_ends_after_it_begins",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Flow',
+            name="Flow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.SlugField(max_length=64, verbose_name='name')),
-                ('version', models.PositiveIntegerField(editable=False, verbose_name='version')),
-                ('steps', models.JSONField(default=list, verbose_name='steps')),
-                ('script', models.TextField(editable=False, verbose_name='script')),
-                ('script_hash', models.CharField(editable=False, max_length=64, verbose_name='SHA-256')),
-                ('active', models.BooleanField(default=False, editable=False, verbose_name='active')),
-                ('notes', models.TextField(blank=True, verbose_name='notes')),
-                ('created_by', models.CharField(blank=True, editable=False, max_length=150, verbose_name='created by')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('activated_at', models.DateTimeField(editable=False, null=True, verbose_name='activated')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.SlugField(max_length=64, verbose_name="name")),
+                ("version", models.PositiveIntegerField(editable=False, verbose_name="version")),
+                ("steps", models.JSONField(default=list, verbose_name="steps")),
+                ("script", models.TextField(editable=False, verbose_name="script")),
+                (
+                    "script_hash",
+                    models.CharField(editable=False, max_length=64, verbose_name="SHA-256"),
+                ),
+                (
+                    "active",
+                    models.BooleanField(default=False, editable=False, verbose_name="active"),
+                ),
+                ("notes", models.TextField(blank=True, verbose_name="notes")),
+                (
+                    "created_by",
+                    models.CharField(
+                        blank=True, editable=False, max_length=150, verbose_name="created by"
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                (
+                    "activated_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="activated"),
+                ),
             ],
             options={
-                'verbose_name': 'flow',
-                'verbose_name_plural': 'flows',
-                'ordering': ['name', '-version'],
-                'permissions': [('activate_flow', 'Can activate flows')],
-                'constraints': [models.UniqueConstraint(fields=('name', 'version'), name='flow_one_a_version'), models.UniqueConstraint(condition=models.Q(('active', True)), fields=('name',), name='flow_one_active_version')],
+                "verbose_name": "flow",
+                "verbose_name_plural": "flows",
+                "ordering": ["name", "-version"],
+                "permissions": [("activate_flow", "Can activate flows")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("name", "version"), name="flow_one_a_version"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("active", True)),
+                        fields=("name",),
+                        name="flow_one_active_version",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='HistoricalOrganismo',
+            name="HistoricalOrganismo",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('site_id', models.CharField(db_index=True, max_length=64, validators=[django.core.validators.RegexValidator('^[a-z0-9_]+$', 'Lower-case letters, digits, _ only.')], verbose_name='site')),
-                ('query_organisme', models.CharField(help_text='LIKE patterns, all must match: %GESTION% %MADRID% is two.', max_length=200, validators=[brain.validators.ParsedBy('split_patterns')], verbose_name='organism matches')),
-                ('filtro_texp', models.CharField(default='2,3', max_length=50, validators=[brain.validators.ParsedBy('parse_texp')], verbose_name='TExp in')),
-                ('regex_expediente', models.CharField(help_text='A regular expression (RE2).', max_length=200, validators=[brain.validators.ParsedBy('compile_regex')], verbose_name="case number's format")),
-                ('url_template', models.TextField(blank=True, help_text='May use {expediente}, {idRecurso}, {token}. Empty: no direct link.', null=True, validators=[brain.validators.ParsedBy('check_template')], verbose_name='link template')),
-                ('bot_username', models.CharField(blank=True, max_length=100, verbose_name='our name in the origin')),
-                ('active', models.BooleanField(default=False, verbose_name='active')),
-                ('paused', models.BooleanField(default=False, editable=False, verbose_name='paused')),
-                ('login_url', models.TextField(blank=True, validators=[brain.validators.ParsedBy('check_url')], verbose_name='login URL')),
-                ('recursos_url', models.TextField(blank=True, validators=[brain.validators.ParsedBy('check_url')], verbose_name="cases' URL")),
-                ('claim_method', models.CharField(choices=[('sql', 'SQL: a guarded UPDATE'), ('portal', 'Portal: the intranet over HTTP'), ('browser', 'Browser: the intranet by clicking')], default='sql', max_length=8, verbose_name='claim method')),
-                ('claimed_when', models.CharField(default='TExp=1', help_text='What the origin shows, besides our name: TExp=1, Estado=1 or both.', max_length=50, validators=[brain.validators.ParsedBy('parse_claimed_when')], verbose_name='claimed when')),
-                ('repair', models.CharField(choices=[('off', 'Off: list as discarded'), ('use', 'Use the repaired number, leave the origin alone'), ('write', 'Use it, and correct it in the origin')], default='off', max_length=8, verbose_name='repair of case numbers')),
-                ('priority', models.SmallIntegerField(default=0, verbose_name='priority')),
-                ('target_queue_depth', models.PositiveIntegerField(default=100, verbose_name='target queue depth')),
-                ('claims_per_cycle', models.PositiveIntegerField(default=50, verbose_name='claims per cycle')),
-                ('flow_name', models.CharField(blank=True, help_text='What the worker runs on the site.', max_length=64, verbose_name='flow')),
-                ('claim_flow', models.CharField(blank=True, help_text='For the browser method.', max_length=64, verbose_name='claim flow')),
-                ('login_flow', models.CharField(blank=True, help_text='For the browser method.', max_length=64, verbose_name='login flow')),
-                ('demands_authorisation', models.BooleanField(default=False, verbose_name="demands the client's authorisation")),
-                ('attachments', models.JSONField(blank=True, default=list, help_text='For each: name, source (intranet, authorisation, folder) and path, such as {"name": "recurso.pdf", "source": "intranet", "path": "/servicio/recursos/{idRecurso}/pdf"}.', validators=[brain.validators.ParsedBy('parse_attachments')], verbose_name='attachments')),
-                ('time_zone', models.CharField(default='Europe/Madrid', max_length=50, validators=[brain.validators.validate_time_zone], verbose_name='time zone')),
-                ('notes', models.TextField(blank=True, verbose_name='notes')),
-                ('created_at', models.DateTimeField(blank=True, editable=False, verbose_name='created')),
-                ('history_id', models.AutoField(primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigIntegerField(
+                        auto_created=True, blank=True, db_index=True, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "site_id",
+                    models.CharField(
+                        db_index=True,
+                        max_length=64,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9_]+$", "Lower-case letters, digits, _ only."
+                            )
+                        ],
+                        verbose_name="site",
+                    ),
+                ),
+                (
+                    "query_organisme",
+                    models.CharField(
+                        help_text="LIKE patterns, all must match: %GESTION% %MADRID% is two.",
+                        max_length=200,
+                        validators=[brain.validators.ParsedBy("split_patterns")],
+                        verbose_name="organism matches",
+                    ),
+                ),
+                (
+                    "filtro_texp",
+                    models.CharField(
+                        default="2,3",
+                        max_length=50,
+                        validators=[brain.validators.ParsedBy("parse_texp")],
+                        verbose_name="TExp in",
+                    ),
+                ),
+                (
+                    "regex_expediente",
+                    models.CharField(
+                        help_text="A regular expression (RE2).",
+                        max_length=200,
+                        validators=[brain.validators.ParsedBy("compile_regex")],
+                        verbose_name="case number's format",
+                    ),
+                ),
+                (
+                    "url_template",
+                    models.TextField(
+                        blank=True,
+                        help_text="May use {expediente}, {idRecurso}, {token}. Empty: no direct link.",
+                        null=True,
+                        validators=[brain.validators.ParsedBy("check_template")],
+                        verbose_name="link template",
+                    ),
+                ),
+                (
+                    "bot_username",
+                    models.CharField(
+                        blank=True, max_length=100, verbose_name="our name in the origin"
+                    ),
+                ),
+                ("active", models.BooleanField(default=False, verbose_name="active")),
+                (
+                    "paused",
+                    models.BooleanField(default=False, editable=False, verbose_name="paused"),
+                ),
+                (
+                    "login_url",
+                    models.TextField(
+                        blank=True,
+                        validators=[brain.validators.ParsedBy("check_url")],
+                        verbose_name="login URL",
+                    ),
+                ),
+                (
+                    "recursos_url",
+                    models.TextField(
+                        blank=True,
+                        validators=[brain.validators.ParsedBy("check_url")],
+                        verbose_name="cases' URL",
+                    ),
+                ),
+                (
+                    "claim_method",
+                    models.CharField(
+                        choices=[
+                            ("sql", "SQL: a guarded UPDATE"),
+                            ("portal", "Portal: the intranet over HTTP"),
+                            ("browser", "Browser: the intranet by clicking"),
+                        ],
+                        default="sql",
+                        max_length=8,
+                        verbose_name="claim method",
+                    ),
+                ),
+                (
+                    "claimed_when",
+                    models.CharField(
+                        default="TExp=1",
+                        help_text="What the origin shows, besides our name: TExp=1, Estado=1 or both.",
+                        max_length=50,
+                        validators=[brain.validators.ParsedBy("parse_claimed_when")],
+                        verbose_name="claimed when",
+                    ),
+                ),
+                (
+                    "repair",
+                    models.CharField(
+                        choices=[
+                            ("off", "Off: list as discarded"),
+                            ("use", "Use the repaired number, leave the origin alone"),
+                            ("write", "Use it, and correct it in the origin"),
+                        ],
+                        default="off",
+                        max_length=8,
+                        verbose_name="repair of case numbers",
+                    ),
+                ),
+                ("priority", models.SmallIntegerField(default=0, verbose_name="priority")),
+                (
+                    "target_queue_depth",
+                    models.PositiveIntegerField(default=100, verbose_name="target queue depth"),
+                ),
+                (
+                    "claims_per_cycle",
+                    models.PositiveIntegerField(default=50, verbose_name="claims per cycle"),
+                ),
+                (
+                    "flow_name",
+                    models.CharField(
+                        blank=True,
+                        help_text="What the worker runs on the site.",
+                        max_length=64,
+                        verbose_name="flow",
+                    ),
+                ),
+                (
+                    "claim_flow",
+                    models.CharField(
+                        blank=True,
+                        help_text="For the browser method.",
+                        max_length=64,
+                        verbose_name="claim flow",
+                    ),
+                ),
+                (
+                    "login_flow",
+                    models.CharField(
+                        blank=True,
+                        help_text="For the browser method.",
+                        max_length=64,
+                        verbose_name="login flow",
+                    ),
+                ),
+                (
+                    "demands_authorisation",
+                    models.BooleanField(
+                        default=False, verbose_name="demands the client's authorisation"
+                    ),
+                ),
+                (
+                    "attachments",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text='For each: name, source (intranet, authorisation, folder) and path, such as {"name": "recurso.pdf", "source": "intranet", "path": "/servicio/recursos/{idRecurso}/pdf"}.',
+                        validators=[brain.validators.ParsedBy("parse_attachments")],
+                        verbose_name="attachments",
+                    ),
+                ),
+                (
+                    "time_zone",
+                    models.CharField(
+                        default="Europe/Madrid",
+                        max_length=50,
+                        validators=[brain.validators.validate_time_zone],
+                        verbose_name="time zone",
+                    ),
+                ),
+                ("notes", models.TextField(blank=True, verbose_name="notes")),
+                (
+                    "created_at",
+                    models.DateTimeField(blank=True, editable=False, verbose_name="created"),
+                ),
+                ("history_id", models.AutoField(primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField(db_index=True)),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical organismo',
-                'verbose_name_plural': 'historical organismos',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical organismo",
+                "verbose_name_plural": "historical organismos",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='HistoricalMotivo',
+            name="HistoricalMotivo",
             fields=[
-                ('id', models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name='ID')),
-                ('key', models.CharField(help_text='Compared without accents and in lower case.', max_length=100, verbose_name='phase contains')),
-                ('position', models.PositiveSmallIntegerField(default=0, help_text='The first that fits is taken.', verbose_name='order')),
-                ('asunto', models.TextField(verbose_name='asunto')),
-                ('expone', models.TextField(verbose_name='expone')),
-                ('solicita', models.TextField(verbose_name='solicita')),
-                ('history_id', models.AutoField(primary_key=True, serialize=False)),
-                ('history_date', models.DateTimeField(db_index=True)),
-                ('history_change_reason', models.CharField(max_length=100, null=True)),
-                ('history_type', models.CharField(choices=[('+', 'Created'), ('~', 'Changed'), ('-', 'Deleted')], max_length=1)),
-                ('history_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('organismo', models.ForeignKey(blank=True, db_constraint=False, help_text='Empty: for all that have no text of their own for the phase.', null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='brain.organismo', verbose_name='organismo')),
+                (
+                    "id",
+                    models.BigIntegerField(
+                        auto_created=True, blank=True, db_index=True, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "key",
+                    models.CharField(
+                        help_text="Compared without accents and in lower case.",
+                        max_length=100,
+                        verbose_name="phase contains",
+                    ),
+                ),
+                (
+                    "position",
+                    models.PositiveSmallIntegerField(
+                        default=0, help_text="The first that fits is taken.", verbose_name="order"
+                    ),
+                ),
+                ("asunto", models.TextField(verbose_name="asunto")),
+                ("expone", models.TextField(verbose_name="expone")),
+                ("solicita", models.TextField(verbose_name="solicita")),
+                ("history_id", models.AutoField(primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField(db_index=True)),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "organismo",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        help_text="Empty: for all that have no text of their own for the phase.",
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="brain.organismo",
+                        verbose_name="organismo",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'historical motivo',
-                'verbose_name_plural': 'historical motivos',
-                'ordering': ('-history_date', '-history_id'),
-                'get_latest_by': ('history_date', 'history_id'),
+                "verbose_name": "historical motivo",
+                "verbose_name_plural": "historical motivos",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
             },
             bases=(simple_history.models.HistoricalChanges, models.Model),
         ),
         migrations.CreateModel(
-            name='Motivo',
+            name="Motivo",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(help_text='Compared without accents and in lower case.', max_length=100, verbose_name='phase contains')),
-                ('position', models.PositiveSmallIntegerField(default=0, help_text='The first that fits is taken.', verbose_name='order')),
-                ('asunto', models.TextField(verbose_name='asunto')),
-                ('expone', models.TextField(verbose_name='expone')),
-                ('solicita', models.TextField(verbose_name='solicita')),
-                ('organismo', models.ForeignKey(blank=True, help_text='Empty: for all that have no text of their own for the phase.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='motivos', to='brain.organismo', verbose_name='organismo')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "key",
+                    models.CharField(
+                        help_text="Compared without accents and in lower case.",
+                        max_length=100,
+                        verbose_name="phase contains",
+                    ),
+                ),
+                (
+                    "position",
+                    models.PositiveSmallIntegerField(
+                        default=0, help_text="The first that fits is taken.", verbose_name="order"
+                    ),
+                ),
+                ("asunto", models.TextField(verbose_name="asunto")),
+                ("expone", models.TextField(verbose_name="expone")),
+                ("solicita", models.TextField(verbose_name="solicita")),
+                (
+                    "organismo",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: for all that have no text of their own for the phase.",
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="motivos",
+                        to="brain.organismo",
+                        verbose_name="organismo",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'motivo',
-                'verbose_name_plural': 'motivos',
-                'ordering': ['position', 'id'],
-                'constraints': [models.UniqueConstraint(fields=('organismo', 'key'), name='motivo_one_a_phase'), models.UniqueConstraint(condition=models.Q(('organismo', None)), fields=('key',), name='motivo_one_default_a_phase')],
+                "verbose_name": "motivo",
+                "verbose_name_plural": "motivos",
+                "ordering": ["position", "id"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("organismo", "key"), name="motivo_one_a_phase"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("organismo", None)),
+                        fields=("key",),
+                        name="motivo_one_default_a_phase",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Claim',
+            name="Claim",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('case_id', models.UUIDField(db_index=True, default=uuid.uuid4, editable=False, verbose_name='case')),
-                ('batch', models.UUIDField(db_index=True, editable=False, null=True, verbose_name='batch')),
-                ('resource_id', models.BigIntegerField(db_index=True, verbose_name='idRecurso')),
-                ('expediente', models.CharField(blank=True, max_length=300, verbose_name='case number')),
-                ('repaired_from', models.CharField(blank=True, max_length=300, verbose_name='case number before')),
-                ('method', models.CharField(choices=[('sql', 'SQL: a guarded UPDATE'), ('portal', 'Portal: the intranet over HTTP'), ('browser', 'Browser: the intranet by clicking')], max_length=8, verbose_name='method')),
-                ('account', models.CharField(max_length=100, verbose_name='account')),
-                ('status', models.CharField(choices=[('started', 'Started'), ('proven', 'Proven'), ('recovered', 'Recovered: it was ours already'), ('lost', 'Lost to another'), ('unproven', 'Unproven'), ('failed', 'Failed: nothing was claimed'), ('released', 'Given back'), ('taken_over', 'Taken over by a person')], default='started', max_length=12, verbose_name='outcome')),
-                ('answer', models.CharField(blank=True, help_text="The row count, the HTTP status or the browser's outcome.", max_length=200, verbose_name='answer')),
-                ('before', models.JSONField(default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='row before')),
-                ('readbacks', models.JSONField(blank=True, default=list, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='read back')),
-                ('message', models.TextField(blank=True, verbose_name='message')),
-                ('screenshot_path', models.CharField(blank=True, max_length=500, verbose_name='screenshot')),
-                ('started_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, verbose_name='started')),
-                ('settled_at', models.DateTimeField(null=True, verbose_name='settled')),
-                ('queued_at', models.DateTimeField(null=True, verbose_name='queued')),
-                ('cycle', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='claims', to='brain.cycle', verbose_name='cycle')),
-                ('organismo', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='claims', to='brain.organismo', verbose_name='organismo')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "case_id",
+                    models.UUIDField(
+                        db_index=True, default=uuid.uuid4, editable=False, verbose_name="case"
+                    ),
+                ),
+                (
+                    "batch",
+                    models.UUIDField(
+                        db_index=True, editable=False, null=True, verbose_name="batch"
+                    ),
+                ),
+                ("resource_id", models.BigIntegerField(db_index=True, verbose_name="idRecurso")),
+                (
+                    "expediente",
+                    models.CharField(blank=True, max_length=300, verbose_name="case number"),
+                ),
+                (
+                    "repaired_from",
+                    models.CharField(blank=True, max_length=300, verbose_name="case number before"),
+                ),
+                (
+                    "method",
+                    models.CharField(
+                        choices=[
+                            ("sql", "SQL: a guarded UPDATE"),
+                            ("portal", "Portal: the intranet over HTTP"),
+                            ("browser", "Browser: the intranet by clicking"),
+                        ],
+                        max_length=8,
+                        verbose_name="method",
+                    ),
+                ),
+                ("account", models.CharField(max_length=100, verbose_name="account")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("started", "Started"),
+                            ("proven", "Proven"),
+                            ("recovered", "Recovered: it was ours already"),
+                            ("lost", "Lost to another"),
+                            ("unproven", "Unproven"),
+                            ("failed", "Failed: nothing was claimed"),
+                            ("released", "Given back"),
+                            ("taken_over", "Taken over by a person"),
+                        ],
+                        default="started",
+                        max_length=12,
+                        verbose_name="outcome",
+                    ),
+                ),
+                (
+                    "answer",
+                    models.CharField(
+                        blank=True,
+                        help_text="The row count, the HTTP status or the browser's outcome.",
+                        max_length=200,
+                        verbose_name="answer",
+                    ),
+                ),
+                (
+                    "before",
+                    models.JSONField(
+                        default=dict,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        verbose_name="row before",
+                    ),
+                ),
+                (
+                    "readbacks",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        verbose_name="read back",
+                    ),
+                ),
+                ("message", models.TextField(blank=True, verbose_name="message")),
+                (
+                    "screenshot_path",
+                    models.CharField(blank=True, max_length=500, verbose_name="screenshot"),
+                ),
+                (
+                    "started_at",
+                    models.DateTimeField(
+                        db_index=True, default=django.utils.timezone.now, verbose_name="started"
+                    ),
+                ),
+                ("settled_at", models.DateTimeField(null=True, verbose_name="settled")),
+                ("queued_at", models.DateTimeField(null=True, verbose_name="queued")),
+                (
+                    "cycle",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="claims",
+                        to="brain.cycle",
+                        verbose_name="cycle",
+                    ),
+                ),
+                (
+                    "organismo",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="claims",
+                        to="brain.organismo",
+                        verbose_name="organismo",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'claim',
-                'verbose_name_plural': 'claims',
-                'db_table': 'brain_claim',
-                'ordering': ['-id'],
-                'permissions': [('operate_claim', 'Can release and settle claims')],
-                'indexes': [models.Index(fields=['organismo', 'status'], name='claim_organismo_status')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('status__in', ['started', 'proven', 'recovered'])), fields=('resource_id',), name='claim_one_in_force')],
+                "verbose_name": "claim",
+                "verbose_name_plural": "claims",
+                "db_table": "brain_claim",
+                "ordering": ["-id"],
+                "permissions": [("operate_claim", "Can release and settle claims")],
+                "indexes": [
+                    models.Index(fields=["organismo", "status"], name="claim_organismo_status")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("status__in", ["started", "proven", "recovered"])),
+                        fields=("resource_id",),
+                        name="claim_one_in_force",
+                    )
+                ],
             },
         ),
     ]

@@ -818,3 +818,24 @@ def test_of_a_rerun_and_a_give_back_at_once_never_both_stand(failed: TramiteTask
         TramiteTask.objects.exclude(pk=failed.pk).delete()
         Claim.objects.update(status=Status.PROVEN)
         RecursosExp.objects.update(**OURS)
+
+
+def test_a_small_quota_does_not_hide_a_wrong_rule(origin: AddCase, organismo: Organismo) -> None:
+    for _number in range(20):
+        origin()
+    organismo.claimed_when = "Estado=1,TExp=1"
+    organismo.claims_per_cycle = 2
+    organismo.save()
+
+    class Half(SqlClaimer):
+        def claim(self, claims: list[Claim]) -> Any:
+            rows = RecursosExp.objects.filter(pk__in=[claim.resource_id for claim in claims])
+            rows.update(TExp=1, UsuarioAsignado="BOT_MULTIVIA")  # and never Estado
+            return {claim.resource_id: Answer("HTTP 302") for claim in claims}
+
+    reports = [
+        ClaimRound(organismo, Half(organismo), sleep=lambda seconds: None).run(2) for _n in range(3)
+    ]
+    assert [report.error_kind for report in reports] == ["", "", "Unprovable"]
+    organismo.refresh_from_db()
+    assert organismo.paused
