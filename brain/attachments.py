@@ -116,8 +116,10 @@ class Gatherer:
 
     def _authorisation_content(self, numclient: int | None) -> dict[str, bytes]:
         """By the attachment's name; empty where none is demanded, on file, or to be read."""
+        if not self.authorisation_name:
+            return {}
         valid = self._authorisation(numclient)
-        if valid is None or not self.authorisation_name:
+        if valid is None:
             return {}
         with valid.file.open("rb") as file:
             return {self.authorisation_name: file.read()}

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -36,13 +37,14 @@ def name_in(row: Mapping[str, Any] | None) -> str:
     return str((row or {}).get("UsuarioAsignado") or "").strip()
 
 
-def note(claim: Claim, row: Mapping[str, Any] | None) -> None:
+def note(claim: Claim, row: Mapping[str, Any] | None, at: datetime | None = None) -> None:
     """Add what the origin shows now to what the ledger keeps of the claim."""
     seen: dict[str, Any] = {"gone": True}
     if row is not None:
         columns = ("TExp", "Estado", "UsuarioAsignado")
         seen = {name: rules.normalise(row[name]) for name in columns}
-    claim.readbacks = [*claim.readbacks, {"at": timezone.now().isoformat(), **seen}]
+    at = at or timezone.now()
+    claim.readbacks = [*claim.readbacks, {"at": at.isoformat(), **seen}]
 
 
 @dataclass
@@ -84,9 +86,10 @@ class Prover:
             self.unanswered = error
             return list(pending)
         still = []
+        at = timezone.now()  # one for all: like claims are settled together
         for claim in pending:
             row = shown.get(claim.resource_id)
-            note(claim, row)
+            note(claim, row, at)
             if is_ours(row, claim.account, self.ledger.organismo.claimed_rule):
                 proven.append(claim)
             elif answers[claim.resource_id].changed is False or is_anothers(row, claim.account):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import models
+from django.db import connections, models, router
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from orchestrator_site.actors import ActorKind, current_actor
+
+ACTOR_LENGTH = 150
 
 
 class Event(models.Model):
@@ -19,7 +21,7 @@ class Event(models.Model):
     at = models.DateTimeField(_("at"), default=timezone.now, db_index=True)
     case_id = models.UUIDField(_("case"), null=True, db_index=True)
     actor_kind = models.CharField(_("actor kind"), max_length=16, choices=ActorKind.choices)
-    actor = models.CharField(_("actor"), max_length=150, blank=True)
+    actor = models.CharField(_("actor"), max_length=ACTOR_LENGTH, blank=True)
     object_type = models.CharField(_("object type"), max_length=64)
     object_id = models.CharField(_("object"), max_length=64)
     old = models.CharField(_("before"), max_length=32, blank=True)
@@ -46,22 +48,43 @@ class Event(models.Model):
         data: Mapping[str, Any] | None = None,
     ) -> None:
         """Write one event per row, in the caller's transaction. A row may carry a `case_id`."""
+        rows = list(rows)
+        if not rows:
+            return
         actor = current_actor()
-        at = timezone.now()
-        Event.objects.bulk_create(
-            [
-                Event(
-                    at=at,
-                    case_id=getattr(row, "case_id", None),
-                    actor_kind=actor.kind,
-                    actor=actor.name,
-                    object_type=row._meta.label_lower,
-                    object_id=str(row.pk),
-                    old=old,
-                    new=new,
-                    reason=reason,
-                    data=dict(data or {}),
-                )
-                for row in rows
-            ]
+        _insert(
+            {
+                "at": timezone.now(),
+                "actor_kind": actor.kind,
+                "actor": actor.name[:ACTOR_LENGTH],
+                "object_type": rows[0]._meta.label_lower,
+                "old": old,
+                "new": new,
+                "reason": reason,
+                "data": dict(data or {}),
+            },
+            [{"case_id": getattr(row, "case_id", None), "object_id": str(row.pk)} for row in rows],
+        )
+
+
+def _insert(common: Mapping[str, Any], each: Sequence[Mapping[str, Any]]) -> None:
+    """Plain rows, what they have in common prepared once: every move of every task passes here,
+    and bulk_create takes twice the time."""
+    connection = connections[router.db_for_write(Event)]
+    quote = connection.ops.quote_name
+
+    def prepared(values: Mapping[str, Any]) -> list[Any]:
+        return [
+            Event._meta.get_field(name).get_db_prep_save(value, connection)  # type: ignore[union-attr]
+            for name, value in values.items()
+        ]
+
+    names = [*common, *each[0]]
+    columns = ", ".join(quote(name) for name in names)
+    marks = ", ".join(["%s"] * len(names))
+    shared = prepared(common)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"INSERT INTO {quote(Event._meta.db_table)} ({columns}) VALUES ({marks})",
+            [shared + prepared(values) for values in each],
         )
