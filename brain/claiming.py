@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from itertools import islice
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from brain import attachments, origin, portal, rules, surveying
-from brain.claimers import Answer, Claimer, ClaimerUnavailable, claimer_for
+from brain.asking import Inline, Told, ask, line_for
+from brain.claimers import Claimer, ClaimerUnavailable, claimer_for
 from brain.enqueuing import Entry, NotQueued, check_flow
 from brain.ledger import Ledger, SiteReport
 from brain.models import Claim, Cycle, Organismo
@@ -30,6 +33,15 @@ class Unprovable(Exception):
 
 # What ends an organismo's part of a cycle, told in its report.
 FAULTS = (ClaimerUnavailable, NotQueued, Unprovable, portal.PortalError, origin.OriginError)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A batch that is written down and asked for. `cases`: what did not become ours, at the end."""
+
+    cases: dict[int, Found]
+    claims: list[Claim]
+    told: Future[Told]
 
 
 class ClaimRound:
@@ -86,51 +98,67 @@ class ClaimRound:
         organismo is paused before it takes everything.
         """
         wanted = self._wanted()
-        size = min(self.claimer.batch, PROBE)
-        while quota > 0 and not self.stopped():
-            batch = list(islice(wanted, min(size, quota)))
-            if not batch:
-                return
-            quota -= self.claim_batch(batch)
-            self.progress(self.report)
-            if self.report.unproven and self._is_unprovable():
-                raise Unprovable(self._pause())
-            size = self.claimer.batch
+        asked: Attempt | None = None
+        with line_for(self.claimer) as line:
+            try:
+                size = min(self.claimer.batch, PROBE)
+                while quota > 0 and not self.stopped():
+                    batch = list(islice(wanted, min(size, quota)))
+                    if not batch:
+                        return
+                    started = self._start(batch, line)
+                    quota -= len(started.claims)
+                    before, asked = asked, started
+                    if before:
+                        self._settle(before)
+                    # The first few, and one by one: nothing more is asked before we know.
+                    if size < self.claimer.batch or isinstance(line, Inline):
+                        asked = None
+                        self._settle(started)
+                        size = self.claimer.batch
+            finally:  # what was asked for is ours, or is not: it is never left open
+                if asked:
+                    self._settle(asked)
 
-    def claim_batch(self, batch: Sequence[rules.Judgement]) -> int:
-        """Claim acceptable cases; returns how many were tried.
+    def claim_batch(self, batch: Sequence[rules.Judgement]) -> None:
+        """Claim acceptable cases, and wait for the end."""
+        self._settle(self._start(batch, Inline()))
 
-        The attachments are fetched before the claim: what cannot be had must not strand a case.
+    def _start(self, batch: Sequence[rules.Judgement], line: Executor) -> Attempt:
+        """Fetch the attachments, write the claims down, and ask the origin.
+
+        The attachments come before the claim: what cannot be had must not strand a case.
         """
         cases: dict[int, Found] = {}
         try:
             for found in self._with_files(batch):
                 cases[found.judgement.case.id_recurso] = found
-            return self._claim(cases)
-        finally:  # what is left in it did not become ours
-            for found in cases.values():
-                attachments.discard(found.gathered.files)
-
-    def _claim(self, cases: dict[int, Found]) -> int:
-        """Takes out of `cases` what became ours."""
-        reason = f"claiming by {self.organismo.claim_method}"
-        claims = self.ledger.start(list(cases.values()), self.claimer.account, reason)
+            reason = f"claiming by {self.organismo.claim_method}"
+            claims = self.ledger.start(list(cases.values()), self.claimer.account, reason)
+        except BaseException:
+            _discard(cases)
+            raise
         self.report.lost += len(cases) - len(claims)
-        unavailable = None
+        return Attempt(cases, claims, line.submit(ask, self.claimer, claims))
+
+    def _settle(self, attempt: Attempt) -> None:
+        """Wait for the answer, prove, and queue what became ours."""
+        cases = attempt.cases
         try:
-            answers = self.claimer.claim(claims)
-        except ClaimerUnavailable as error:  # what it did before that is read back
-            unavailable = error
-            answers = {claim.resource_id: Answer(str(error)[:200]) for claim in claims}
-        won = self.prover.prove(claims, answers)
-        entries = [Entry.of(claim, cases.pop(claim.resource_id)) for claim in won]
-        self.ledger.settle_and_queue(entries, Claim.Status.PROVEN)
-        self.report.claimed += len(won)
-        for claim in won:
-            self._correct_origin(claim)
-        if unavailable:
-            raise unavailable
-        return len(claims)
+            told = attempt.told.result()
+            won = self.prover.prove(attempt.claims, told.answers, told.shown)
+            entries = [Entry.of(claim, cases.pop(claim.resource_id)) for claim in won]
+            self.ledger.settle_and_queue(entries, Claim.Status.PROVEN)
+            self.report.claimed += len(won)
+            for claim in won:
+                self._correct_origin(claim)
+        finally:
+            _discard(cases)  # what is left in it did not become ours
+        self.progress(self.report)
+        if told.unavailable:
+            raise told.unavailable
+        if self.report.unproven and self._is_unprovable():
+            raise Unprovable(self._pause())
 
     def _is_unprovable(self) -> bool:
         """Whether the last claims, of this cycle or earlier ones, all stayed unproven."""
@@ -178,6 +206,11 @@ class ClaimRound:
         )
         data = {"before": claim.repaired_from, "after": claim.expediente, "written": written}
         Event.record([claim], claim.status, claim.status, "case number repaired", data)
+
+
+def _discard(cases: Mapping[int, Found]) -> None:
+    for found in cases.values():
+        attachments.discard(found.gathered.files)
 
 
 def claim_resource(id_recurso: int, site_id: str | None = None) -> Found:

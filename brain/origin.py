@@ -314,3 +314,13 @@ def _quoted(name: str, vendor: str) -> str:
     if vendor == "microsoft":
         return name if name.startswith("[") else f"[{name}]"
     return f'"{name}"'
+
+
+def is_in_transaction() -> bool:
+    """Whether this thread's connection is inside a transaction of the caller's."""
+    return connections[ALIAS].in_atomic_block
+
+
+def hang_up() -> None:
+    """Close this thread's connection."""
+    connections[ALIAS].close()

@@ -55,18 +55,29 @@ class Prover:
     sleep: Callable[[float], None] = time.sleep
     unanswered: origin.OriginError | None = None  # what the last read-back that failed said
 
-    def prove(self, claims: Sequence[Claim], answers: Mapping[int, Answer]) -> list[Claim]:
+    def prove(
+        self,
+        claims: Sequence[Claim],
+        answers: Mapping[int, Answer],
+        shown: Mapping[int, origin.Row] | None = None,
+    ) -> list[Claim]:
+        """`shown` is the first read-back, where it was made already."""
         """Raises OriginError where no read-back was answered: that tells nothing of the rule."""
         for claim in claims:
             claim.answer = answers[claim.resource_id].text
             claim.screenshot_path = answers[claim.resource_id].screenshot
         proven: list[Claim] = []
         pending = list(claims)
-        for delay in delays(answers):
+        waits = delays(answers)
+        if shown is not None:
+            pending, waits = self._sort(pending, shown, answers, proven), waits[1:]
+        for delay in waits:
             if not pending:
                 return proven
             self.sleep(delay)
             pending = self._read(pending, answers, proven)
+        if not pending:
+            return proven
         self.ledger.settle(
             pending, Claim.Status.UNPROVEN, _("the read-back never showed it as ours")
         )
@@ -85,6 +96,16 @@ class Prover:
             logger.warning("read-back failed: %s", error)
             self.unanswered = error
             return list(pending)
+        return self._sort(pending, shown, answers, proven)
+
+    def _sort(
+        self,
+        pending: Sequence[Claim],
+        shown: Mapping[int, origin.Row],
+        answers: Mapping[int, Answer],
+        proven: list[Claim],
+    ) -> list[Claim]:
+        """Decide by one read-back; returns what is still undecided."""
         still = []
         at = timezone.now()  # one for all: like claims are settled together
         for claim in pending:

@@ -32,6 +32,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include(api)),
     path("evidence/<int:pk>/", views.evidence, name="evidence"),
+    path("media/<path:path>", views.media, name="media"),
     path("brain/switch", views.brain_switch, name="brain-switch"),
     path("i18n/", include("django.conf.urls.i18n")),
     path("healthz", health.healthz),

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
@@ -20,12 +21,30 @@ from orchestrator_site.models import Event, Pause
 from queues import doorbell
 from queues.models import EvidenceFile
 
+# Where files are kept, and the permission to see them.
+FILES = {
+    "authorisations/": "brain.view_clientauthorisation",
+    "attachments/": "queues.view_tramitetask",
+    "claims/": "brain.view_claim",
+}
+
 
 @login_required(login_url="admin:login")
 @permission_required("queues.view_evidencefile", raise_exception=True)
 def evidence(request: HttpRequest, pk: int) -> FileResponse:
     """One evidence file, for a person; the API hands it out too."""
     return stored_file(get_object_or_404(EvidenceFile, pk=pk).path)
+
+
+@login_required(login_url="admin:login")
+def media(request: HttpRequest, path: str) -> FileResponse:
+    """A stored file by its name, for whoever may see the rows that hold such files."""
+    needed = next((right for start, right in FILES.items() if path.startswith(start)), None)
+    if needed is None or ".." in path:
+        raise Http404
+    if not request.user.has_perm(needed):
+        raise PermissionDenied
+    return stored_file(path)
 
 
 @require_POST
