@@ -7,76 +7,253 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='EvidenceFile',
+            name="EvidenceFile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('case_id', models.UUIDField(db_index=True, verbose_name='case')),
-                ('object_type', models.CharField(max_length=64, verbose_name='object type')),
-                ('object_id', models.CharField(max_length=64, verbose_name='object')),
-                ('attempt', models.PositiveSmallIntegerField(verbose_name='attempt')),
-                ('kind', models.CharField(choices=[('log', 'Log'), ('screenshot', 'Screenshot'), ('trace', 'Trace'), ('download', 'Download'), ('receipt', 'Receipt')], max_length=12, verbose_name='kind')),
-                ('path', models.CharField(max_length=500, unique=True, verbose_name='path')),
-                ('size', models.PositiveBigIntegerField(verbose_name='bytes')),
-                ('sha256', models.CharField(max_length=64, verbose_name='SHA-256')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("case_id", models.UUIDField(db_index=True, verbose_name="case")),
+                ("object_type", models.CharField(max_length=64, verbose_name="object type")),
+                ("object_id", models.CharField(max_length=64, verbose_name="object")),
+                ("attempt", models.PositiveSmallIntegerField(verbose_name="attempt")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("log", "Log"),
+                            ("screenshot", "Screenshot"),
+                            ("trace", "Trace"),
+                            ("download", "Download"),
+                            ("receipt", "Receipt"),
+                        ],
+                        max_length=12,
+                        verbose_name="kind",
+                    ),
+                ),
+                ("path", models.CharField(max_length=500, unique=True, verbose_name="path")),
+                ("size", models.PositiveBigIntegerField(verbose_name="bytes")),
+                ("sha256", models.CharField(max_length=64, verbose_name="SHA-256")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
             ],
             options={
-                'verbose_name': 'evidence file',
-                'verbose_name_plural': 'evidence files',
-                'ordering': ['id'],
-                'indexes': [models.Index(fields=['object_type', 'object_id'], name='evidence_object')],
+                "verbose_name": "evidence file",
+                "verbose_name_plural": "evidence files",
+                "ordering": ["id"],
+                "indexes": [
+                    models.Index(fields=["object_type", "object_id"], name="evidence_object")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='TramiteTask',
+            name="TramiteTask",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('case_id', models.UUIDField(db_index=True, default=uuid.uuid4, editable=False, verbose_name='case')),
-                ('priority', models.SmallIntegerField(default=0, help_text='Higher goes first.', verbose_name='priority')),
-                ('available_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='available at')),
-                ('attempts', models.PositiveSmallIntegerField(default=0, verbose_name='attempts')),
-                ('max_attempts', models.PositiveSmallIntegerField(default=3, verbose_name='attempts at most')),
-                ('lease_token', models.UUIDField(editable=False, null=True, verbose_name='lease')),
-                ('lease_expires_at', models.DateTimeField(editable=False, null=True, verbose_name='lease until')),
-                ('worker', models.CharField(blank=True, max_length=150, verbose_name='worker')),
-                ('error_class', models.CharField(blank=True, choices=[('business', 'Business: the site said no'), ('site', 'Site: page changed or down'), ('session', 'Session: logged out'), ('device', 'Device'), ('busy', 'Busy'), ('timeout', 'Time-out'), ('payload', 'Payload'), ('infrastructure', 'Infrastructure')], max_length=16, verbose_name='error class')),
-                ('error_log', models.TextField(blank=True, verbose_name='message')),
-                ('intent_at', models.DateTimeField(editable=False, help_text='From here on the work may have had its effect: it is never repeated blindly.', null=True, verbose_name='irrevocable step begun')),
-                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, verbose_name='created')),
-                ('started_at', models.DateTimeField(null=True, verbose_name='started')),
-                ('processed_at', models.DateTimeField(null=True, verbose_name='processed')),
-                ('site_id', models.CharField(max_length=64, verbose_name='site')),
-                ('protocol', models.CharField(blank=True, choices=[('P1', 'P1'), ('P2', 'P2'), ('P3', 'P3')], max_length=2, verbose_name='protocol')),
-                ('resource_id', models.BigIntegerField(verbose_name='idRecurso')),
-                ('run', models.PositiveSmallIntegerField(default=1, help_text="1 is the brain's; each rerun by a person adds one.", verbose_name='run')),
-                ('payload', models.JSONField(default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='payload')),
-                ('url_directa', models.TextField(blank=True, verbose_name='direct link')),
-                ('attachments', models.JSONField(blank=True, default=list, verbose_name='attachments')),
-                ('hold_reason', models.TextField(blank=True, verbose_name='held because')),
-                ('flow_name', models.CharField(blank=True, max_length=64, verbose_name='flow')),
-                ('flow_version', models.PositiveIntegerField(default=0, verbose_name='flow version')),
-                ('script', models.TextField(blank=True, verbose_name='script')),
-                ('script_hash', models.CharField(blank=True, max_length=64, verbose_name="script's SHA-256")),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('processing', 'Processing'), ('held', 'Held'), ('in_doubt', 'In doubt'), ('completed', 'Completed'), ('completed_with_errors', 'Sent, no receipt'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='pending', max_length=24, verbose_name='status')),
-                ('result', models.JSONField(blank=True, default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='result')),
-                ('screenshot_path', models.CharField(blank=True, max_length=500, verbose_name='last screenshot')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "case_id",
+                    models.UUIDField(
+                        db_index=True, default=uuid.uuid4, editable=False, verbose_name="case"
+                    ),
+                ),
+                (
+                    "priority",
+                    models.SmallIntegerField(
+                        default=0, help_text="Higher goes first.", verbose_name="priority"
+                    ),
+                ),
+                (
+                    "available_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="available at"
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0, verbose_name="attempts")),
+                (
+                    "max_attempts",
+                    models.PositiveSmallIntegerField(default=3, verbose_name="attempts at most"),
+                ),
+                ("lease_token", models.UUIDField(editable=False, null=True, verbose_name="lease")),
+                (
+                    "lease_expires_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="lease until"),
+                ),
+                ("worker", models.CharField(blank=True, max_length=150, verbose_name="worker")),
+                (
+                    "error_class",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("business", "Business: the site said no"),
+                            ("site", "Site: page changed or down"),
+                            ("session", "Session: logged out"),
+                            ("device", "Device"),
+                            ("busy", "Busy"),
+                            ("timeout", "Time-out"),
+                            ("payload", "Payload"),
+                            ("infrastructure", "Infrastructure"),
+                        ],
+                        max_length=16,
+                        verbose_name="error class",
+                    ),
+                ),
+                ("error_log", models.TextField(blank=True, verbose_name="message")),
+                (
+                    "intent_at",
+                    models.DateTimeField(
+                        editable=False,
+                        help_text="From here on the work may have had its effect: it is never repeated blindly.",
+                        null=True,
+                        verbose_name="irrevocable step begun",
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_index=True, default=django.utils.timezone.now, verbose_name="created"
+                    ),
+                ),
+                ("started_at", models.DateTimeField(null=True, verbose_name="started")),
+                ("processed_at", models.DateTimeField(null=True, verbose_name="processed")),
+                ("site_id", models.CharField(max_length=64, verbose_name="site")),
+                (
+                    "protocol",
+                    models.CharField(
+                        blank=True,
+                        choices=[("P1", "P1"), ("P2", "P2"), ("P3", "P3")],
+                        max_length=2,
+                        verbose_name="protocol",
+                    ),
+                ),
+                ("resource_id", models.BigIntegerField(verbose_name="idRecurso")),
+                (
+                    "run",
+                    models.PositiveSmallIntegerField(
+                        default=1,
+                        help_text="1 is the brain's; each rerun by a person adds one.",
+                        verbose_name="run",
+                    ),
+                ),
+                (
+                    "payload",
+                    models.JSONField(
+                        default=dict,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        verbose_name="payload",
+                    ),
+                ),
+                ("url_directa", models.TextField(blank=True, verbose_name="direct link")),
+                (
+                    "attachments",
+                    models.JSONField(blank=True, default=list, verbose_name="attachments"),
+                ),
+                ("hold_reason", models.TextField(blank=True, verbose_name="held because")),
+                ("flow_name", models.CharField(blank=True, max_length=64, verbose_name="flow")),
+                (
+                    "flow_version",
+                    models.PositiveIntegerField(default=0, verbose_name="flow version"),
+                ),
+                ("script", models.TextField(blank=True, verbose_name="script")),
+                (
+                    "script_hash",
+                    models.CharField(blank=True, max_length=64, verbose_name="script's SHA-256"),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("processing", "Processing"),
+                            ("held", "Held"),
+                            ("in_doubt", "In doubt"),
+                            ("completed", "Completed"),
+                            ("completed_with_errors", "Sent, no receipt"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="pending",
+                        max_length=24,
+                        verbose_name="status",
+                    ),
+                ),
+                (
+                    "result",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        verbose_name="result",
+                    ),
+                ),
+                (
+                    "screenshot_path",
+                    models.CharField(blank=True, max_length=500, verbose_name="last screenshot"),
+                ),
             ],
             options={
-                'verbose_name': 'appeal in the queue',
-                'verbose_name_plural': 'appeals in the queue',
-                'db_table': 'tramite_queue',
-                'ordering': ['-id'],
-                'permissions': [('operate_tramitetask', 'Can act on appeals in the queue')],
-                'indexes': [models.Index(models.OrderBy(models.F('priority'), descending=True), models.F('available_at'), models.F('id'), condition=models.Q(('status', 'pending')), name='tramite_next'), models.Index(fields=['status', 'site_id'], name='tramite_status_site')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('status__in', ['pending', 'processing', 'held', 'in_doubt'])), fields=('site_id', 'resource_id'), name='tramite_one_live_task'), models.UniqueConstraint(fields=('resource_id', 'run'), name='tramite_one_run'), models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'processing', 'held', 'in_doubt', 'completed', 'completed_with_errors', 'failed', 'cancelled'])), name='tramite_status_known'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'processing'), _negated=True), ('lease_token__isnull', False), _connector='OR'), name='tramite_processing_is_leased')],
+                "verbose_name": "appeal in the queue",
+                "verbose_name_plural": "appeals in the queue",
+                "db_table": "tramite_queue",
+                "ordering": ["-id"],
+                "permissions": [("operate_tramitetask", "Can act on appeals in the queue")],
+                "indexes": [
+                    models.Index(
+                        models.OrderBy(models.F("priority"), descending=True),
+                        models.F("available_at"),
+                        models.F("id"),
+                        condition=models.Q(("status", "pending")),
+                        name="tramite_next",
+                    ),
+                    models.Index(fields=["status", "site_id"], name="tramite_status_site"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(
+                            ("status__in", ["pending", "processing", "held", "in_doubt"])
+                        ),
+                        fields=("site_id", "resource_id"),
+                        name="tramite_one_live_task",
+                    ),
+                    models.UniqueConstraint(fields=("resource_id", "run"), name="tramite_one_run"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "status__in",
+                                [
+                                    "pending",
+                                    "processing",
+                                    "held",
+                                    "in_doubt",
+                                    "completed",
+                                    "completed_with_errors",
+                                    "failed",
+                                    "cancelled",
+                                ],
+                            )
+                        ),
+                        name="tramite_status_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("status", "processing"), _negated=True),
+                            ("lease_token__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="tramite_processing_is_leased",
+                    ),
+                ],
             },
         ),
     ]
