@@ -46,6 +46,7 @@ PARTS = (
         "the tests run on it too",
         files=("/usr/lib/postgresql/*/bin/postgres",),
     ),
+    Part("gettext", ("xgettext",), ("gettext",), "the tests compare the translation with the code"),
     Part("Redis", ("redis-server",), ("redis-server",), "the tests use it as cache and broker"),
 )
 
