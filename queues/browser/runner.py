@@ -24,7 +24,7 @@ from queues.browser.templating import RenderError
 logger = logging.getLogger(__name__)
 FAREWELL = 8.0  # seconds after the deadline in which evidence is gathered
 # Such a step leaves its page as the step before showed it, or with more on it.
-STAYS = frozenset({"fill", "select", "check", "upload", "wait", "expect", "screenshot"})
+STAYS = frozenset({"fill", "select", "check", "upload", "wait", "expect", "screenshot", "download"})
 # Not a failure of the site: a download, or a navigation that another one overtook.
 HARMLESS = ("net::ERR_ABORTED",)
 GONE = ("has been closed", "Connection closed", "crashed")
