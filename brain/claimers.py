@@ -160,6 +160,7 @@ class BrowserClaimer:
             folder=folder,
             page_timeout=settings.PAGE_TIMEOUT.total_seconds(),
             storage_state=self.session,
+            keep_session=True,
         )
         return self.browser.execute(run, deadline=settings.TASK_DEADLINE.total_seconds())
 

@@ -86,7 +86,8 @@ class Runner:
             steps = scripts.verify(self.run.script, self.run.script_hash)
             page = await self._guarded(self._open(browser))
             await self._take(steps, page)
-            await self._keep_session(page.context)
+            if self.run.keep_session:
+                await self._keep_session(page.context)
         except ScriptRejected as error:
             self._failure = StepFailed("payload", str(error))
         except StepFailed as failure:

@@ -141,6 +141,7 @@ def make(tmp_path: Path, site: Site) -> Callable[..., Run]:
     def run_of(*steps: dict[str, Any], **values: Any) -> Run:
         script = scripts.canonical([{"do": "navigate", "url": f"{site.url}/form"}, *steps])
         given = {"inputs": {}, "folder": tmp_path / "evidence", "page_timeout": 5.0, **values}
+        given.setdefault("keep_session", True)
         return Run(script=script, script_hash=scripts.sha256(script), **given)
 
     return run_of
@@ -472,4 +473,5 @@ def test_a_session_is_carried_from_run_to_run(execute: Execute, site: Site, tmp_
     again = execute(storage_state=first.storage_state, folder=tmp_path / "again", trace=False)
     other = execute(folder=tmp_path / "other", trace=False)
     assert again.ok and again.storage_state == first.storage_state == other.storage_state
+    assert execute(folder=tmp_path / "kept", keep_session=False).storage_state is None
     assert names(again, "trace") == []
