@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cached_property
 
 from django.utils.translation import gettext as _
 
@@ -44,6 +45,10 @@ class Recovery:
         self.organismo = ledger.organismo
         self.rule = self.organismo.claimed_rule
 
+    @cached_property
+    def judged_by(self) -> rules.SiteRules:
+        return surveying.site_rules(self.organismo)
+
     def run(self) -> None:
         """Queue what the origin shows as ours and has no task of any status; close the rest."""
         self._decide_abandoned()
@@ -54,8 +59,7 @@ class Recovery:
 
     def recover(self, row: origin.Row, account: str) -> None:
         """Queue one case of ours, without a new claim; where it cannot be, list it for staff."""
-        judged_by = surveying.site_rules(self.organismo)
-        judgement = rules.judge(rules.Case.from_row(row), judged_by)
+        judgement = rules.judge(rules.Case.from_row(row), self.judged_by)
         claim = self._claim_for(judgement, account)
         if claim is None:
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,28 +14,10 @@ from brain.claiming import ClaimRound
 from brain.models import Claim, Organismo, RecursosExp
 from orchestrator_site.models import Lease
 from queues.models import TramiteTask
+from tests.racing import together
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
 CASES = 1000
-
-
-def together(count: int, work: Callable[[int], Any]) -> list[Any]:
-    """The results of `work(n)`, each in a thread of its own, all begun at once."""
-    barrier, results = threading.Barrier(count), [None] * count
-
-    def run(number: int) -> None:
-        try:
-            barrier.wait()
-            results[number] = work(number)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def fill(count: int) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from orchestrator_site.models import Event
@@ -18,6 +16,7 @@ from queues import claims
 from queues.errors import ErrorClass
 from queues.models import TramiteTask
 from tests.factories import TramiteTaskFactory
+from tests.racing import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 Status = TramiteTask.Status
@@ -182,31 +181,10 @@ def test_the_database_refuses_to_change_an_event() -> None:
         Event.objects.update(reason="rewritten")
 
 
-def racing(count: int, work: Callable[[int], Any]) -> list[Any]:
-    """The results of `work(n)` from threads that begin together."""
-    barrier, results = threading.Barrier(count), [None] * count
-
-    def run(number: int) -> None:
-        try:
-            barrier.wait()
-            results[number] = work(number)
-        except Exception as error:
-            results[number] = error
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
 @pytest.mark.django_db(transaction=True)
 def test_twenty_claimers_of_one_task_have_one_winner() -> None:
     TramiteTaskFactory()
-    results = racing(20, lambda number: take(f"w{number}"))
+    results = together(20, lambda number: take(f"w{number}"))
     assert [r for r in results if isinstance(r, Exception)] == []
     assert sum(len(result) for result in results) == 1
     assert TramiteTask.objects.get().attempts == 1
@@ -232,9 +210,9 @@ def test_without_the_guard_there_would_be_several_winners() -> None:
         barrier.wait()
         return int(row.move(Status.PROCESSING, lease_token=uuid.uuid4()))
 
-    assert sum(racing(4, unguarded)) == 4
+    assert sum(together(4, unguarded)) == 4
     TramiteTask.objects.update(status=Status.PENDING, lease_token=None)
-    assert sum(racing(4, guarded)) == 1
+    assert sum(together(4, guarded)) == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -248,7 +226,7 @@ def test_many_takers_share_many_tasks_without_a_double() -> None:
             mine += [task.pk for task in taken]
         return mine
 
-    taken = [pk for pks in racing(5, drain) for pk in pks]
+    taken = [pk for pks in together(5, drain) for pk in pks]
     assert len(taken) == len(set(taken)) == 60
 
 
@@ -258,7 +236,7 @@ def test_of_a_sweep_and_a_finish_at_once_one_wins() -> None:
         TramiteTaskFactory()
         (task,) = take()
         expire(task)
-        finished, swept = racing(
+        finished, swept = together(
             2,
             lambda number, task=task: (
                 claims.finish(task, Status.COMPLETED)
