@@ -6,21 +6,6 @@ from typing import Any
 
 Step = dict[str, Any]
 
-LOGGED_OUT: Step = {
-    "do": "expect",
-    "selector": "#login-form",
-    "absent": True,
-    "error": "session",
-    "message": "The site shows its login page.",
-}
-NO_COMPLAINT: Step = {
-    "do": "expect",
-    "selector": ".error",
-    "absent": True,
-    "error": "business",
-    "message": "The site refuses the data.",
-}
-
 
 def fill(selector: str, value: str) -> Step:
     return {"do": "fill", "selector": selector, "value": value}
@@ -30,28 +15,42 @@ def click(selector: str, **more: Any) -> Step:
     return {"do": "click", "selector": selector, **more}
 
 
-def page(selector: str) -> list[Step]:
-    """Wait for the next page, or for its complaint about the one before."""
-    return [{"do": "wait", "selector": f"{selector}, .error"}, NO_COMPLAINT]
+def entered(selector: str) -> Step:
+    """The first page, unless the site wants a login."""
+    return _awaited(selector, "#login-form", "session", "The site shows its login page.")
+
+
+def page(selector: str) -> Step:
+    """The next page, unless the site complains about the one before."""
+    return _awaited(selector, ".error", "business", "The site refuses the data.")
+
+
+def _awaited(selector: str, unless: str, error: str, message: str) -> Step:
+    return {
+        "do": "wait",
+        "selector": selector,
+        "unless": unless,
+        "error": error,
+        "message": message,
+    }
 
 
 XALOC: list[Step] = [
     {"do": "navigate", "url": "{{ direct_url }}"},
-    {"do": "wait", "selector": "#form-identificacion, #login-form"},
-    LOGGED_OUT,
+    entered("#form-identificacion"),
     fill("#expediente", "{{ payload.expediente }}"),
     fill("#numclient", "{{ payload.numclient }}"),
     fill("#nombre", "{{ payload.sujeto_recurso }}"),
     click("#continuar"),
-    *page("#asunto"),
+    page("#asunto"),
     fill("#asunto", "{{ payload.motivos.asunto }}"),
     fill("#expone", "{{ payload.motivos.expone }}"),
     fill("#solicita", "{{ payload.motivos.solicita }}"),
     click("#continuar"),
-    *page("#documentos"),
+    page("#documentos"),
     {"do": "upload", "selector": "#documentos", "file": "*"},
     click("#continuar"),
-    *page("#resumen"),
+    page("#resumen"),
     click("#enviar", irrevocable=True),
     {"do": "wait", "selector": "#confirmacion", "confirms": True},
     {"do": "read", "selector": "#numero-registro", "as": "registry_number"},
@@ -65,21 +64,20 @@ XALOC: list[Step] = [
 
 MADRID: list[Step] = [
     {"do": "navigate", "url": "{{ direct_url }}"},
-    {"do": "wait", "selector": "#mad-iniciar, #login-form"},
-    LOGGED_OUT,
+    entered("#mad-iniciar"),
     click("#mad-iniciar"),
     fill("#mad-expediente", "{{ payload.expediente }}"),
     fill("#mad-interesado", "{{ payload.sujeto_recurso }}"),
     fill("#mad-referencia", "{{ payload.numclient }}"),
     {"do": "select", "selector": "#mad-fase", "value": "otra"},
     click("#mad-siguiente"),
-    *page("#mad-asunto"),
+    page("#mad-asunto"),
     fill("#mad-asunto", "{{ payload.motivos.asunto }}"),
     fill("#mad-expone", "{{ payload.motivos.expone }}"),
     fill("#mad-solicita", "{{ payload.motivos.solicita }}"),
     {"do": "upload", "selector": "#mad-fichero", "file": "*"},
     click("#mad-siguiente"),
-    *page("#mad-acepto"),
+    page("#mad-acepto"),
     {"do": "check", "selector": "#mad-acepto"},
     click("#mad-enviar", irrevocable=True),
     {"do": "wait", "selector": "#mad-acuse", "confirms": True},
@@ -92,21 +90,18 @@ INTRANET_LOGIN: list[Step] = [
     fill("#email", "{{ secret.email }}"),
     fill("#password", "{{ secret.password }}"),
     click("#entrar"),
-    {"do": "wait", "selector": "#error-login, nav a[href$='telematicos']"},
-    {
-        "do": "expect",
-        "selector": "#error-login",
-        "absent": True,
-        "error": "session",
-        "message": "The intranet refuses the credentials.",
-    },
+    _awaited(
+        "nav a[href$='telematicos']",
+        "#error-login",
+        "session",
+        "The intranet refuses the credentials.",
+    ),
     {"do": "read", "selector": "nav .user", "as": "account"},
 ]
 
 INTRANET_CLAIM: list[Step] = [
     {"do": "navigate", "url": "{{ payload.recursos_url }}?Expedient={{ payload.expediente }}"},
-    {"do": "wait", "selector": "#recursos, #login-form"},
-    LOGGED_OUT,
+    entered("#recursos"),
     click("#asignar-{{ payload.idRecurso }}"),
     {"do": "wait", "selector": "#recursos"},
 ]

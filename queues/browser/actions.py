@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Locator, Page
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from queues.browser import templating
 from queues.browser.recorder import Recorder
@@ -18,6 +19,7 @@ from queues.browser.runs import Run
 from queues.browser.scripts import Step
 
 EXPECT_TIMEOUT = 5.0  # seconds: what is expected is there, or is on its way
+PROMPT = 1.0  # seconds in which a page is there as a rule, and one question is enough
 
 
 class StepFailed(Exception):
@@ -58,6 +60,7 @@ def rendered(step: Step, run: Run) -> dict[str, str]:
     ways: dict[str, Callable[[str, Mapping[str, Any]], str]] = {
         "url": templating.render_url,
         "selector": templating.render_selector,
+        "unless": templating.render_selector,
     }
     return {
         key: ways.get(key, templating.render)(value, inputs)
@@ -117,6 +120,27 @@ def _files(action: Action) -> list[Path]:
     raise StepFailed("payload", lacking, is_ours=True)
 
 
+async def _wait(action: Action) -> None:
+    """Wait for what the step names; where the page shows `unless`, with it or in its place,
+    fail at once."""
+    if "unless" not in action.text:
+        await _look(action)
+        return
+    wanted, complaint = action.text["selector"], action.page.locator(action.text["unless"])
+    shown = complaint.filter(visible=True)
+    undisturbed = action.page.locator(":root", has_not=shown).locator(wanted)
+    prompt = min(PROMPT * 1000, action.timeout / 2)
+    try:
+        await undisturbed.filter(visible=True).first.wait_for(timeout=prompt)
+        return
+    except PlaywrightTimeout:
+        pass
+    either = action.locator.filter(visible=True).or_(shown).first
+    await either.wait_for(timeout=action.timeout - prompt)
+    if await shown.first.is_visible():
+        raise StepFailed("site", f"the page shows {action.text['unless']}")
+
+
 async def _look(action: Action) -> None:
     """Wait until what the step names is there, or with `absent` until it is not."""
     if "url" in action.text:
@@ -141,7 +165,7 @@ async def _look_at_url(action: Action) -> None:
 
 async def _download(action: Action) -> None:
     async with (
-        _saving(action.page),
+        _saving(action),
         action.page.expect_download(timeout=action.timeout) as expected,
     ):
         await action.locator.click(timeout=action.timeout)
@@ -158,9 +182,9 @@ async def _download(action: Action) -> None:
 
 
 @asynccontextmanager
-async def _saving(page: Page) -> AsyncIterator[None]:
+async def _saving(action: Action) -> AsyncIterator[None]:
     """Have the browser save what it would show in its viewer, a PDF above all."""
-    session = await page.context.new_cdp_session(page)
+    session = await action.recorder.protocol(action.page)
 
     async def save(paused: dict[str, Any]) -> None:
         answer: dict[str, Any] = {"requestId": paused["requestId"]}
@@ -179,8 +203,9 @@ async def _saving(page: Page) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        session.remove_listener("Fetch.requestPaused", save)
         with suppress(PlaywrightError):
-            await session.detach()
+            await session.send("Fetch.disable")
 
 
 def _attached(headers: list[dict[str, str]]) -> str:
@@ -218,7 +243,7 @@ VERBS: dict[str, Callable[[Action], Awaitable[None]]] = {
     "check": _check,
     "click": _click,
     "upload": _upload,
-    "wait": _look,
+    "wait": _wait,
     "expect": _look,
     "download": _download,
     "screenshot": _screenshot,

@@ -74,6 +74,12 @@ class Recorder:
             return
         self.keep("screenshot", path)
 
+    async def protocol(self, page: Page) -> CDPSession:
+        """The one session of the run with the browser's own protocol."""
+        if page not in self._cdp:
+            self._cdp[page] = await page.context.new_cdp_session(page)
+        return self._cdp[page]
+
     async def start_trace(self, context: BrowserContext) -> None:
         await context.tracing.start(screenshots=False, snapshots=True, sources=False)
         self._is_tracing = True
@@ -115,7 +121,6 @@ class Recorder:
 
     async def _captured(self, page: Page) -> bytes:
         """By the protocol itself: half the cost of `page.screenshot`, and no snapshots for it."""
-        if page not in self._cdp:
-            self._cdp[page] = await page.context.new_cdp_session(page)
-        answer = await self._cdp[page].send("Page.captureScreenshot", PICTURE)
+        protocol = await self.protocol(page)
+        answer = await protocol.send("Page.captureScreenshot", PICTURE)
         return base64.b64decode(answer["data"])

@@ -68,7 +68,6 @@ def _spellings(char: str) -> str:
         return char
     escaped = json.dumps(char)[1:-1]
     spellings = [
-        rf"\\*{re.escape(char)}" if char != "\\" else r"\\+",
         "".join(rf"(?i:%{byte:02x})" for byte in char.encode("utf-8", "surrogatepass")),
         *(re.escape(form) for form in {html.escape(char), f"&#{ord(char)};"} - {char}),
         rf"&#(?i:x0*{ord(char):x});",
@@ -78,6 +77,8 @@ def _spellings(char: str) -> str:
         spellings.append(r"\+")
     if escaped not in (char, f"\\{char}") and not escaped.startswith("\\u"):
         spellings.append(rf"\\+{escaped[-1]}")
+    # Last: `%` begins its own `%25`, and `&` its own `&amp;`.
+    spellings.append(rf"\\*{re.escape(char)}" if char != "\\" else r"\\+")
     return f"(?:{'|'.join(spellings)})"
 
 

@@ -249,12 +249,14 @@ class Runner:
             return StepFailed("infrastructure", "the browser died", is_ours=True)
         if "net::" in first:
             return _unreachable(first)
+        # Where a complaint was looked for, the author's words are about that one.
+        is_ours = "unless" in step
         if not isinstance(error, PlaywrightTimeout):
-            return StepFailed("site", first)
+            return StepFailed("site", first, is_ours)
         if self._remaining() < 0.1:
             self._stop = StepFailed("timeout", OVER, is_ours=True)
             return self._stop
-        return StepFailed("timeout" if step.get("do") == "navigate" else "site", first)
+        return StepFailed("timeout" if step.get("do") == "navigate" else "site", first, is_ours)
 
     def _as_told(
         self, number: int, step: Step, text: dict[str, str], failure: StepFailed

@@ -46,6 +46,7 @@ class Verb:
     required: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 VERBS: Mapping[str, Verb] = {
@@ -55,7 +56,7 @@ VERBS: Mapping[str, Verb] = {
     "check": Verb(("selector",)),
     "click": Verb(("selector",), flags=("irrevocable",)),
     "upload": Verb(("selector", "file")),
-    "wait": Verb(one_of=("selector", "url", "text"), flags=("confirms",)),
+    "wait": Verb(one_of=("selector", "url", "text"), flags=("confirms",), optional=("unless",)),
     "expect": Verb(one_of=("selector", "text", "url"), flags=("absent", "confirms")),
     "download": Verb(("selector", "name"), flags=("receipt",)),
     "screenshot": Verb(("name",)),
@@ -148,7 +149,7 @@ def _may_be_opened(url: Any) -> bool:
 
 
 def _known_keys(verb: Verb) -> set[str]:
-    return {*COMMON, *verb.required, *verb.one_of, *verb.flags}
+    return {*COMMON, *verb.required, *verb.one_of, *verb.flags, *verb.optional}
 
 
 def _key_problems(step: Step, verb: Verb) -> Iterator[str]:
@@ -160,6 +161,8 @@ def _key_problems(step: Step, verb: Verb) -> Iterator[str]:
             yield f"{key} is required"
     if verb.one_of and len([key for key in verb.one_of if key in step]) != 1:
         yield f"exactly one of {', '.join(verb.one_of)} is required"
+    if "unless" in step and "selector" not in step:
+        yield "unless goes with a selector"
     if step.get("optional") and (step.get("irrevocable") or step.get("confirms")):
         yield "an irrevocable or confirming step cannot be optional"
 

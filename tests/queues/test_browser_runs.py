@@ -274,6 +274,38 @@ def test_what_is_not_as_expected_fails(execute: Execute, step: dict[str, Any]) -
     assert (outcome.ok, outcome.error_class, outcome.failed_step) == (False, "site", 2)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "unless", "timeout", "told"),
+    [
+        ("#nowhere", "#send", 30, ("session", "logged out")),
+        ("#send", "#pass", 30, ("session", "logged out")),
+        ("#send", "#gone", 30, None),
+        ("#nowhere", "#gone", 0.3, ("site", "Timeout")),
+        ("#send", "//a[", 30, ("site", "//a[")),
+    ],
+)
+def test_a_wait_ends_at_once_where_the_page_shows_a_complaint(
+    execute: Execute, wanted: str, unless: str, timeout: float, told: tuple[str, str] | None
+) -> None:
+    began = time.monotonic()
+    outcome = execute(
+        {
+            "do": "wait",
+            "selector": wanted,
+            "unless": unless,
+            "timeout": timeout,
+            "error": "session",
+            "message": "logged out",
+        }
+    )
+    assert time.monotonic() - began < 20
+    if told is None:
+        assert outcome.ok, outcome.message
+    else:
+        assert (outcome.error_class, outcome.failed_step) == (told[0], 2)
+        assert told[1] in outcome.message
+
+
 def test_the_token_is_only_in_the_request(execute: Execute, site: Site, tmp_path: Path) -> None:
     outcome = execute(
         {"do": "navigate", "url": "{{ direct_url }}"},

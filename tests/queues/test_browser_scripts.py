@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from queues.browser import launch, scripts, templating
@@ -71,6 +71,8 @@ def test_every_verb_is_valid_with_its_keys() -> None:
         ({"do": "click", "selector": "a", "timeout": 10**400}, "timeout must be a number"),
         ({"do": "click", "selector": "a", "timeout": float("nan")}, "timeout must be a number"),
         ({"do": "wait"}, "exactly one of selector, url, text is required"),
+        ({"do": "wait", "text": "a", "unless": "b"}, "unless goes with a selector"),
+        ({"do": "expect", "selector": "a", "unless": "b"}, "'unless' is not known here"),
         ({"do": "wait", "text": "a", "url": "b"}, "exactly one of selector, url, text"),
         ({"do": "wait", "text": "a", "confirms": True}, "confirms needs an irrevocable step"),
         ({"do": "fill", "selector": "a", "value": "{{ user.x }}"}, "unknown placeholder user.x"),
@@ -223,6 +225,8 @@ SECRET = TEXT.filter(lambda text: len(text.strip()) > 3)
 
 
 @given(SECRET)
+@example("100%")
+@example("a & b &")
 def test_a_secret_is_found_in_every_spelling(secret: str) -> None:
     redactor = Redactor([secret])
     escaped = json.dumps(secret)[1:-1]
