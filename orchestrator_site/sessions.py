@@ -14,6 +14,7 @@ from django.db import close_old_connections
 
 from orchestrator_site.models import Lease
 from orchestrator_site.stopping import Stop
+from orchestrator_site.waking import Bell
 
 logger = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
@@ -33,22 +34,24 @@ def run_leased(
     stop: Stop,
     *,
     duration: timedelta | None = None,
+    channel: str = "",
 ) -> bool:
     """Call `step` in turns while the lease `name` is ours; False when another has it.
 
-    `step` answers whether there was work: where there was none the loop rests a second. It is
-    given a function to ask between two pieces of work, at least every half minute, whether to
-    stop; asking renews the lease.
+    `step` answers whether there was work: where there was none the loop rests a second, or less
+    where `channel` is notified. It is given a function to ask between two pieces of work, at
+    least every half minute, whether to stop; asking renews the lease.
     """
     lease = Lease.acquire(name, me(name), LEASE)
     if lease is None:
         return False
     watch = _Watch(lease, stop, duration or settings.LOOP_SESSION)
     try:
-        while not watch.is_over() and not watch():
-            close_old_connections()
-            if not step(watch):
-                stop.wait(IDLE)
+        with Bell(channel, stop) as bell:
+            while not watch.is_over() and not watch():
+                close_old_connections()
+                if not step(watch):
+                    bell.wait(IDLE)
     finally:
         lease.release()
     return True

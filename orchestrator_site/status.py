@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from operator import itemgetter
 from typing import Any, ClassVar, Self
 
-from django.db import models, transaction
+from django.db import connections, models, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Q
+from django.db.models.expressions import Col
+from django.db.models.sql import Query, UpdateQuery
 from django.utils.translation import gettext_lazy as _
 
-from orchestrator_site.models.event import Event
+from orchestrator_site.models.event import Note
 
-logger = logging.getLogger(__name__)
+Fields = tuple["models.Field[Any, Any]", ...]
+
+
+class Holds(models.Func):
+    """A condition that is no way to find the rows: those to change are found by their keys.
+
+    The index of a status that rows pass through is full of those that have left it, and looks
+    short to PostgreSQL.
+    """
+
+    template = "(%(expressions)s) IS TRUE"
+    output_field = models.BooleanField()
 
 
 class IllegalMove(Exception):
@@ -70,20 +88,101 @@ class StatusModel(models.Model):
             raise IllegalMove(f"{cls.__name__}: rows of several statuses in one move")
         if to not in cls.MOVES.get(old, frozenset()):
             raise IllegalMove(f"{cls.__name__}: {old} -> {to}")
+        unmoved = cls._default_manager.filter(Holds(Q(status=old, **(guard or {}))))
+        note = Note.of(cls, old, to, reason, data)
+        return cls.change_all(rows, unmoved, note, status=to, **changes)
+
+    @classmethod
+    def change_all(
+        cls,
+        rows: Iterable[Self],
+        among: models.QuerySet[Any],
+        note: Note | None = None,
+        **changes: Any,
+    ) -> list[Self]:
+        """Write `changes` to those of `rows` that are `among`, with an event each where there is
+        a note, in one statement; returns these, their attributes as they are stored."""
         by_pk = {row.pk: row for row in rows}
-        with transaction.atomic():
-            won = cls._default_manager.filter(status=old, **(guard or {}))
-            moved = won.filter(pk__in=by_pk)
-            if len(rows) == 1:
-                moved_pks = list(by_pk) if moved.update(status=to, **changes) else []
+        if not by_pk:
+            return []
+        computed = [name for name, value in changes.items() if hasattr(value, "resolve_expression")]
+        fields = tuple(_field(cls, name) for name in (cls._meta.pk.name, "case_id", *computed))
+        update = Update.of(among.filter(pk__in=by_pk), changes)
+        stored = {pk: values for pk, _case, *values in update.run(fields, note)}
+        for pk, values in stored.items():
+            for name, value in (changes | dict(zip(computed, values, strict=True))).items():
+                setattr(by_pk[pk], name, value)
+        return [row for pk, row in by_pk.items() if pk in stored]
+
+
+@dataclass(frozen=True)
+class Update:
+    """An UPDATE that answers with the rows that it changed, and writes their events with it."""
+
+    model: type[StatusModel]
+    using: str
+    sql: str
+    params: Sequence[Any]
+
+    @classmethod
+    def of(cls, rows: models.QuerySet[Any], changes: Mapping[str, Any]) -> Update:
+        using = router.db_for_write(rows.model)
+        query: Any = rows.query.chain(UpdateQuery)
+        query.add_update_values(changes)
+        sql, params = query.get_compiler(using).as_sql()
+        return cls(rows.model, using, sql, params)
+
+    def run(self, fields: Fields, note: Note | None = None) -> list[list[Any]]:
+        """The values of `fields` of each changed row; a note wants its key and case among them."""
+        connection = connections[self.using]
+        columns, converted = _returning(self.using, fields)
+        update = f"{self.sql} RETURNING {columns}"
+        with _as_one(connection):
+            if note is None:
+                rows = _fetched(connection, update, self.params)
             else:
-                moved_pks = list(moved.select_for_update().values_list("pk", flat=True))
-                won.filter(pk__in=moved_pks).update(status=to, **changes)
-            moved_rows = [by_pk[pk] for pk in moved_pks]
-            Event.record(moved_rows, old, to, reason, data)
-        for row in moved_rows:
-            row.status = to
-            for name, value in changes.items():
-                if not hasattr(value, "resolve_expression"):  # the caller knows what F() did
-                    setattr(row, name, value)
-        return moved_rows
+                rows = self._noted(connection, update, fields, note)
+        compiler = Query(self.model).get_compiler(self.using)
+        return list(compiler.apply_converters(rows, compiler.get_converters(converted)))
+
+    def _noted(
+        self, connection: BaseDatabaseWrapper, update: str, fields: Fields, note: Note
+    ) -> list[Any]:
+        key, case_id = self.model._meta.pk, _field(self.model, "case_id")
+        if connection.vendor == "postgresql":
+            quote = connection.ops.quote_name
+            noted = note.insert_from("moved", quote(str(case_id.column)), quote(str(key.column)))
+            sql = f"WITH moved AS ({update}), noted AS ({noted}) SELECT * FROM moved"
+            return _fetched(connection, sql, [*self.params, *note.common])
+        rows = _fetched(connection, update, self.params)
+        of_event = itemgetter(fields.index(case_id), fields.index(key))
+        note.write([of_event(row) for row in rows])
+        return rows
+
+
+def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
+    field: Any = model._meta.get_field(name)
+    return field
+
+
+@cache
+def _returning(using: str, fields: Fields) -> tuple[str, list[Col | None]]:
+    """The columns to ask for; and each whose values Django converts, None for the others."""
+    compiler = Query(fields[0].model).get_compiler(using)
+    converters = compiler.get_converters([field.cached_col for field in fields])
+    columns = ", ".join(compiler.quote_name_unless_alias(str(field.column)) for field in fields)
+    return columns, [f.cached_col if n in converters else None for n, f in enumerate(fields)]
+
+
+def _as_one(connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
+    """All or nothing. PostgreSQL is sent one statement, which is that by itself; in an open
+    transaction it gets a savepoint, so that a refused change leaves the rest usable."""
+    if connection.vendor == "postgresql" and not connection.in_atomic_block:
+        return nullcontext()
+    return transaction.atomic(connection.alias)
+
+
+def _fetched(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return cursor.fetchall()

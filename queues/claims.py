@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import models, transaction
-from django.db.models import F
+from django.core.exceptions import EmptyResultSet
+from django.db import connections, models
+from django.db.models import F, Q
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Now
 
-from orchestrator_site.clock import db_now
-from orchestrator_site.models import Event
+from orchestrator_site import waking
+from orchestrator_site.models.event import Note
+from orchestrator_site.status import Holds, Update
 from queues import policy
 from queues.errors import ErrorClass
 
@@ -26,43 +31,70 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Guard = Mapping[str, Any]
+Compiled = tuple[str, Sequence[Any]]
 NO_LEASE: Mapping[str, Any] = {"lease_token": None, "lease_expires_at": None}
+
+
+class DatabaseNow(Now):
+    """The database's clock, which leases are measured by, within the statement; or some time
+    `later`."""
+
+    def __init__(self, later: timedelta = timedelta(0)) -> None:
+        super().__init__()
+        self.later = later
+
+    def as_postgresql(self, *args: Any, **context: Any) -> Any:
+        return "(STATEMENT_TIMESTAMP() + %s)", (self.later,)
+
+    def as_sqlite(self, *args: Any, **context: Any) -> Any:
+        # It knows milliseconds only: to the end of this one, or what was just queued is not due.
+        later = f"{self.later.total_seconds():+.3f} seconds"
+        return "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f999', 'NOW', %s)", (later,)
 
 
 class LeasedTaskQuerySet(models.QuerySet[Any]):
     """Which tasks: the waiting, the ones whose worker fell silent."""
 
     def waiting(self) -> LeasedTaskQuerySet:
-        return self.filter(status=self.model.WAITING)
+        return self.filter(status=str(self.model.WAITING))
 
     def due(self) -> LeasedTaskQuerySet:
         """Waiting tasks whose time has come, in the order in which they go."""
-        due = self.waiting().filter(available_at__lte=db_now(self.db))
+        due = self.waiting().filter(available_at__lte=DatabaseNow())
         return due.order_by(F("priority").desc(), "available_at", "id")
 
     def orphaned(self) -> LeasedTaskQuerySet:
         """Running tasks whose lease ran out."""
-        return self.filter(status=self.model.RUNNING, lease_expires_at__lt=db_now(self.db))
+        return self.filter(status=self.model.RUNNING, lease_expires_at__lt=DatabaseNow())
 
     def take(self, worker: str, ttl: timedelta, limit: int = 1) -> list[Any]:
         """Lease up to `limit` due tasks of this queryset to `worker`, attempt counted."""
-        with transaction.atomic(using=self.db):
-            # SQLite ignores the lock: there the transaction itself is the only writer.
-            rows = list(self.due().select_for_update(skip_locked=True)[:limit])
-            now = db_now(self.db)
-            taken = self.model.move_all(
-                rows,
-                self.model.RUNNING,
-                f"taken by {worker}",
-                worker=worker,
-                attempts=F("attempts") + 1,
-                lease_token=uuid.uuid4(),
-                lease_expires_at=now + ttl,
-                started_at=now,
-            )
-        for task in taken:
-            task.attempts += 1
-        return taken
+        self._for_write = True
+        model: Any = self.model
+        using = self.db
+        try:
+            due, which = self._due_keys(limit)
+        except EmptyResultSet:  # filters that no row can pass
+            return []
+        update, constant = _leasing(model, using, ttl)
+        lease = Update(
+            model,
+            using,
+            f"WITH due(key) AS MATERIALIZED ({due}) {update}",
+            [*which, worker, _new_token(model, using), *constant],
+        )
+        note = Note.of(model, model.WAITING, model.RUNNING, f"taken by {worker}")
+        fields = model._meta.concrete_fields
+        names = [field.attname for field in fields]
+        taken = [model.from_db(using, names, row) for row in lease.run(fields, note)]
+        return sorted(taken, key=lambda task: (-task.priority, task.available_at, task.pk))
+
+    def _due_keys(self, limit: int) -> Compiled:
+        query = self.query
+        if query.where or query.is_sliced or query.combinator or query.distinct:
+            return _locking(self.due(), limit)
+        model: Any = self.model
+        return _due_of_all(model, self.db, limit)
 
     def sweep(self) -> list[Any]:
         """Settle the tasks of workers that fell silent; returns those moved."""
@@ -71,33 +103,62 @@ class LeasedTaskQuerySet(models.QuerySet[Any]):
 
 def renew(task: LeasedTask, ttl: timedelta) -> bool:
     """Extend the lease; False when it is no longer this worker's."""
-    until = db_now() + ttl
-    return bool(_held(task).update(lease_expires_at=until))
+    return bool(renew_all([task], ttl))
+
+
+def renew_all(tasks: Iterable[LeasedTask], ttl: timedelta) -> set[int]:
+    """Extend the leases; returns the keys of the tasks that are still held."""
+    return {
+        task.pk
+        for group in _by_lease(tasks)
+        for task in group[0].change_all(group, _held(group), lease_expires_at=DatabaseNow(ttl))
+    }
 
 
 def begin_irrevocable(task: LeasedTask) -> bool:
     """Store the intent before the step that cannot be undone; False: do not take it."""
-    now = db_now()
-    with transaction.atomic():
-        if not _held(task).filter(lease_expires_at__gt=now).update(intent_at=now):
-            return False
-        Event.record([task], task.status, task.status, "irrevocable step begun")
-    task.intent_at = now
-    return True
+    return bool(begin_irrevocable_all([task]))
+
+
+def begin_irrevocable_all(tasks: Iterable[LeasedTask], **changes: Any) -> list[LeasedTask]:
+    """Store the intent of several; returns those whose step may be taken."""
+    permitted: list[LeasedTask] = []
+    for group in _by_lease(tasks):
+        running = group[0].RUNNING
+        note = Note.of(type(group[0]), running, running, "irrevocable step begun")
+        leased = _held(group).filter(lease_expires_at__gt=DatabaseNow())
+        permitted += group[0].change_all(group, leased, note, intent_at=DatabaseNow(), **changes)
+    return permitted
 
 
 def finish(
     task: LeasedTask, to: str, reason: str = "", *, guard: Guard | None = None, **changes: Any
 ) -> bool:
     """End the work with status `to`; False without the current lease."""
-    return task.move(
-        to,
-        reason,
-        guard={"lease_token": task.lease_token, **(guard or {})},
-        **NO_LEASE,
-        processed_at=db_now(),
-        **changes,
-    )
+    return bool(finish_all([task], to, reason, guard=guard, **changes))
+
+
+def finish_all(
+    tasks: Iterable[LeasedTask],
+    to: str,
+    reason: str = "",
+    *,
+    guard: Guard | None = None,
+    **changes: Any,
+) -> list[LeasedTask]:
+    """End the work of several with the same status; returns those of a current lease."""
+    finished: list[LeasedTask] = []
+    for group in _by_lease(tasks):
+        finished += group[0].move_all(
+            group,
+            to,
+            reason,
+            guard={"lease_token": group[0].lease_token, **(guard or {})},
+            **NO_LEASE,
+            processed_at=DatabaseNow(),
+            **changes,
+        )
+    return finished
 
 
 def fail(
@@ -133,15 +194,18 @@ def give_back(
     **changes: Any,
 ) -> bool:
     """Put the task back into the queue, not before `delay` from now."""
-    return task.move(
+    moved = task.move(
         task.WAITING,
         reason,
         guard={"lease_token": task.lease_token, **(guard or {})},
         **NO_LEASE,
         worker="",
-        available_at=db_now() + delay,
+        available_at=DatabaseNow(delay),
         **changes,
     )
+    if moved and not delay:
+        waking.notify(task._meta.db_table)
+    return moved
 
 
 def lose_lease(task: LeasedTask) -> bool:
@@ -153,6 +217,64 @@ def lose_lease(task: LeasedTask) -> bool:
     return fail(task, ErrorClass.INFRASTRUCTURE, message, guard=as_seen)
 
 
-def _held(task: LeasedTask) -> models.QuerySet[Any]:
-    rows: models.QuerySet[Any] = type(task)._default_manager.all()
-    return rows.filter(pk=task.pk, status=task.RUNNING, lease_token=task.lease_token)
+def _by_lease(tasks: Iterable[LeasedTask]) -> Iterable[list[LeasedTask]]:
+    """Tasks taken together share a token, and can be changed in one statement."""
+    groups: dict[uuid.UUID | None, list[LeasedTask]] = {}
+    for task in tasks:
+        groups.setdefault(task.lease_token, []).append(task)
+    return groups.values()
+
+
+def _held(group: Sequence[LeasedTask]) -> models.QuerySet[Any]:
+    """What is still leased under the token of this group."""
+    first = group[0]
+    rows = type(first)._default_manager.all()
+    return rows.filter(Holds(Q(status=first.RUNNING, lease_token=first.lease_token)))
+
+
+def _locking(due: LeasedTaskQuerySet, limit: int) -> Compiled:
+    """A SELECT of the keys of the first ones, which passes over those that another is taking.
+
+    SQLite has no such lock: there the statement itself is the only writer.
+    """
+    connection = connections[due.db]
+    sql, params = due.values("pk")[:limit].query.get_compiler(due.db).as_sql()
+    if connection.features.has_select_for_update_skip_locked:
+        table = connection.ops.quote_name(due.model._meta.db_table)
+        sql = f"{sql} {connection.ops.for_update_sql(skip_locked=True, of=(table,))}"
+    return sql, params
+
+
+# --- What every take of a kind of task has in common: compiling it costs more than sending it. ---
+
+
+@lru_cache
+def _due_of_all(model: type[LeasedTask], using: str, limit: int) -> Compiled:
+    return _locking(LeasedTaskQuerySet(model, using=using).due(), limit)
+
+
+@lru_cache
+def _leasing(model: type[LeasedTask], using: str, ttl: timedelta) -> Compiled:
+    """The UPDATE that leases what `due` names; before its parameters go worker and token."""
+    connection = connections[using]
+    # An array is looked up in the index; a join with what is due may read the whole table.
+    keys = "= ANY(ARRAY({}))" if connection.vendor == "postgresql" else "IN ({})"
+    is_due = f"{connection.ops.quote_name(str(model._meta.pk.column))} {keys}"
+    named = RawSQL(is_due.format("SELECT key FROM due"), [], models.BooleanField())
+    update = Update.of(
+        LeasedTaskQuerySet(model, using=using).filter(named),
+        {
+            "worker": "",
+            "lease_token": uuid.UUID(int=0),
+            "status": str(model.RUNNING),
+            "attempts": F("attempts") + 1,
+            "lease_expires_at": DatabaseNow(ttl),
+            "started_at": DatabaseNow(),
+        },
+    )
+    _worker, _token, *constant = update.params
+    return update.sql, constant
+
+
+def _new_token(model: type[LeasedTask], using: str) -> Any:
+    return model._meta.get_field("lease_token").get_db_prep_save(uuid.uuid4(), connections[using])

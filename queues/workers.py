@@ -19,6 +19,7 @@ from django.core.files.storage import default_storage
 
 from devices.models import Worker
 from orchestrator_site.models import Event
+from orchestrator_site.rhythm import Rhythm
 from queues import claims, evidence
 from queues.browser.runs import Outcome, Run, StepEvent
 from queues.browser.thread import BrowserThread
@@ -55,13 +56,13 @@ class TramiteWorker:
         self.browser = browser or BrowserThread(
             settings.BROWSER_EXECUTABLE, settings.BROWSER_HEADLESS
         )
-        self._last: dict[str, float] = {}
+        self._rhythm = Rhythm()
         self._stopped: Callable[[], bool] = lambda: False
 
     def step(self, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Sweep what dead workers left, take one task and carry it out; False: nothing was due."""
-        self._every(SWEEP_EVERY, "sweep", lambda: TramiteTask.objects.sweep())
-        self._every(BEAT_EVERY, "beat", lambda: self.row.beat())
+        self._rhythm.every(SWEEP_EVERY, "sweep", lambda: TramiteTask.objects.sweep())
+        self._rhythm.every(BEAT_EVERY, "beat", lambda: self.row.beat())
         self._stopped = stopped
         if stopped():
             return False
@@ -157,7 +158,7 @@ class TramiteWorker:
 
         def tick() -> bool:
             nonlocal renewed
-            self._every(SWEEP_EVERY, "sweep", lambda: TramiteTask.objects.sweep())
+            self._rhythm.every(SWEEP_EVERY, "sweep", lambda: TramiteTask.objects.sweep())
             if time.monotonic() - renewed < renew_every:
                 return True
             renewed = time.monotonic()
@@ -190,12 +191,6 @@ class TramiteWorker:
             folder=folder / "evidence",
             page_timeout=settings.PAGE_TIMEOUT.total_seconds(),
         )
-
-    def _every(self, seconds: float, name: str, action: Callable[[], object]) -> None:
-        now = time.monotonic()
-        if now - self._last.get(name, -seconds) >= seconds:
-            self._last[name] = now
-            action()
 
 
 def _fetched(task: TramiteTask, folder: Path) -> dict[str, Path]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connections, models, router
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from orchestrator_site.actors import ActorKind, current_actor
 
 ACTOR_LENGTH = 150
+COMMON = ("at", "actor_kind", "actor", "object_type", "old", "new", "reason", "data")
+EACH = ("case_id", "object_id")
 
 
 class Event(models.Model):
@@ -49,42 +54,76 @@ class Event(models.Model):
     ) -> None:
         """Write one event per row, in the caller's transaction. A row may carry a `case_id`."""
         rows = list(rows)
-        if not rows:
-            return
+        if rows:
+            objects = [(getattr(row, "case_id", None), row.pk) for row in rows]
+            Note.of(type(rows[0]), old, new, reason, data).write(objects)
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the events of one change have in common, as the database takes it."""
+
+    connection: BaseDatabaseWrapper
+    common: Sequence[Any]
+
+    @classmethod
+    def of(
+        cls,
+        model: type[models.Model],
+        old: str,
+        new: str,
+        reason: str = "",
+        data: Mapping[str, Any] | None = None,
+    ) -> Note:
         actor = current_actor()
-        _insert(
-            {
-                "at": timezone.now(),
-                "actor_kind": actor.kind,
-                "actor": actor.name[:ACTOR_LENGTH],
-                "object_type": rows[0]._meta.label_lower,
-                "old": old,
-                "new": new,
-                "reason": reason,
-                "data": dict(data or {}),
-            },
-            [{"case_id": getattr(row, "case_id", None), "object_id": str(row.pk)} for row in rows],
+        connection = connections[router.db_for_write(Event)]
+        at, told = (field.get_db_prep_save for field in _fields(("at", "data")))
+        words = (actor.kind, actor.name[:ACTOR_LENGTH], model._meta.label_lower, old, new, reason)
+        # Plain texts: drivers take a long time over the members of an enumeration.
+        common = (
+            at(timezone.now(), connection),
+            *map(str, words),
+            told(dict(data or {}), connection),
         )
+        return cls(connection, common)
+
+    def insert_from(self, source: str, case_id: str, object_id: str) -> str:
+        """An INSERT of an event for each row of `source`; `common` are its parameters."""
+        insert = _insert(self.connection.alias)
+        return insert.format(source=source, case_id=case_id, object_id=object_id)
+
+    def write(self, objects: Sequence[tuple[Any, Any]]) -> None:
+        """Insert an event for each case and key: one statement, where the parameters fit in."""
+        limit = self.connection.features.max_query_params
+        size = (limit - len(self.common)) // len(EACH) if limit else len(objects) or 1
+        with self.connection.cursor() as cursor:
+            for start in range(0, len(objects), size):
+                some = objects[start : start + size]
+                rows = ", ".join(["(%s, %s)"] * len(some))
+                insert = self.insert_from(f"(VALUES {rows}) AS noted", "column1", "column2")
+                cursor.execute(insert, [*self.common, *self._prepared(some)])
+
+    def _prepared(self, objects: Iterable[tuple[Any, Any]]) -> list[Any]:
+        field, _object_id = _fields(EACH)
+        pairs = ((field.get_db_prep_save(case, self.connection), str(pk)) for case, pk in objects)
+        return [value for pair in pairs for value in pair]
 
 
-def _insert(common: Mapping[str, Any], each: Sequence[Mapping[str, Any]]) -> None:
-    """Plain rows, what they have in common prepared once: every move of every task passes here,
-    and bulk_create takes twice the time."""
-    connection = connections[router.db_for_write(Event)]
+@cache
+def _fields(names: tuple[str, ...]) -> tuple[models.Field[Any, Any], ...]:
+    return tuple(Event._meta.get_field(name) for name in names)  # type: ignore[misc]
+
+
+@cache
+def _insert(alias: str) -> str:
+    """Made once: every move of every task passes here. What differs is left in braces."""
+    connection = connections[alias]
     quote = connection.ops.quote_name
-
-    def prepared(values: Mapping[str, Any]) -> list[Any]:
-        return [
-            Event._meta.get_field(name).get_db_prep_save(value, connection)  # type: ignore[union-attr]
-            for name, value in values.items()
-        ]
-
-    names = [*common, *each[0]]
-    columns = ", ".join(quote(name) for name in names)
-    marks = ", ".join(["%s"] * len(names))
-    shared = prepared(common)
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            f"INSERT INTO {quote(Event._meta.db_table)} ({columns}) VALUES ({marks})",
-            [shared + prepared(values) for values in each],
-        )
+    columns = ", ".join(quote(str(field.column)) for field in _fields(COMMON + EACH))
+    marks = ", ".join(["%s"] * len(COMMON))
+    # A column of nothing but NULLs has no type of its own.
+    casts = [
+        f"CAST({{{field.name}}} AS {field.cast_db_type(connection)})" for field in _fields(EACH)
+    ]
+    table = quote(Event._meta.db_table)
+    return f"INSERT INTO {table} ({columns}) SELECT {marks}, {', '.join(casts)} FROM {{source}}"

@@ -7,11 +7,14 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from orchestrator_site.models import Event
 from orchestrator_site.status import IllegalMove
+from orchestrator_site.stopping import Stop
+from orchestrator_site.waking import Bell
 from queues import claims
 from queues.errors import ErrorClass
 from queues.models import TramiteTask
@@ -49,6 +52,132 @@ def test_the_higher_priority_and_then_the_older_goes_first() -> None:
     urgent = TramiteTaskFactory(priority=5)
     TramiteTaskFactory(available_at=now + timedelta(hours=1), priority=9)
     assert [task.pk for task in take(limit=10)] == [urgent.pk, early.pk, late.pk]
+
+
+def test_what_is_taken_is_as_it_is_stored() -> None:
+    TramiteTaskFactory.create_batch(3)
+    for task in take(limit=2):
+        stored = TramiteTask.objects.get(pk=task.pk)
+        for field in TramiteTask._meta.concrete_fields:
+            assert getattr(task, field.attname) == getattr(stored, field.attname), field.name
+        assert task.lease_expires_at - task.started_at == TTL
+        assert abs(task.started_at - timezone.now()) < timedelta(seconds=10)
+        assert claims.finish(task, Status.COMPLETED)
+        stored.refresh_from_db()
+        assert (task.processed_at, task.lease_token) == (stored.processed_at, None)
+    assert Event.objects.filter(old=Status.PENDING, new=Status.PROCESSING).count() == 2
+
+
+def test_a_take_keeps_to_the_filters_of_its_queryset() -> None:
+    here = TramiteTaskFactory(site_id="here")
+    there = TramiteTaskFactory(site_id="there", priority=9)
+    queue = TramiteTask.objects
+    assert queue.none().take("w", TTL) == []
+    assert queue.filter(pk__in=[]).take("w", TTL) == []
+    assert queue.filter(site_id="elsewhere").take("w", TTL) == []
+    assert queue.filter(site_id="here").take("w", TTL, 5) == [here]
+    assert queue.exclude(site_id="here").take("w", TTL, 5) == [there]
+    assert take(limit=5) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_take_is_one_statement_on_postgresql_and_one_transaction_elsewhere() -> None:
+    TramiteTaskFactory.create_batch(5)
+    with CaptureQueriesContext(connection) as queries:
+        assert len(take(limit=4)) == 4
+        assert len(take(limit=4)) == 1
+        assert take(limit=4) == []
+    sent = [query["sql"].split()[0] for query in queries]
+    if connection.vendor == "postgresql":
+        assert sent == ["WITH"] * 3
+    else:
+        assert sent == ["BEGIN", "WITH", "INSERT", "COMMIT"] * 2 + ["BEGIN", "WITH", "COMMIT"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_take_passes_over_what_another_is_taking() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    locked, free = TramiteTaskFactory.create_batch(2)
+    with transaction.atomic():
+        TramiteTask.objects.select_for_update().get(pk=locked.pk)
+        (taken,) = together(1, lambda number: take(limit=2))
+    assert taken == [free]
+
+
+# --- Several at once ---------------------------------------------------------------------------
+
+
+def swept() -> tuple[TramiteTask, list[TramiteTask]]:
+    """One task whose lease was lost, and those taken with it that are still held."""
+    TramiteTaskFactory.create_batch(3)
+    lost, *held = take(limit=3)
+    expire(lost)
+    assert len(TramiteTask.objects.sweep()) == 1
+    return lost, held
+
+
+def test_of_several_those_of_the_current_lease_are_finished() -> None:
+    lost, held = swept()
+    TramiteTaskFactory()
+    other = next(task for task in take("w2", limit=2) if task.pk != lost.pk)
+    finished = claims.finish_all([other, lost, *held], Status.COMPLETED, "done", error_log="-")
+    assert {task.pk for task in finished} == {other.pk, *(task.pk for task in held)}
+    assert {task.status for task in finished} == {Status.COMPLETED}
+    assert lost.status == Status.PROCESSING, "it knows nothing of its end"
+    stored = TramiteTask.objects.filter(status=Status.COMPLETED)
+    assert set(stored.values_list("pk", "error_log")) == {(task.pk, "-") for task in finished}
+    assert Event.objects.filter(new=Status.COMPLETED, reason="done").count() == 3
+    assert claims.finish_all([], Status.COMPLETED) == []
+
+
+def test_of_several_those_still_held_are_renewed() -> None:
+    lost, held = swept()
+    assert claims.renew_all([lost, *held], timedelta(hours=1)) == {task.pk for task in held}
+    in_half_an_hour = timezone.now() + timedelta(minutes=30)
+    renewed = TramiteTask.objects.filter(lease_expires_at__gt=in_half_an_hour)
+    assert {task.pk for task in renewed} == {task.pk for task in held}
+    assert claims.renew_all([], TTL) == set()
+
+
+def test_of_several_those_whose_lease_runs_may_take_the_step() -> None:
+    lost, (running, late) = swept()
+    expire(late)
+    permitted = claims.begin_irrevocable_all([lost, running, late], error_log="begun")
+    assert permitted == [running]
+    stored = TramiteTask.objects.exclude(intent_at=None).get()
+    assert (stored.pk, stored.intent_at, stored.error_log) == (
+        running.pk,
+        running.intent_at,
+        "begun",
+    )
+    event = Event.objects.get(reason="irrevocable step begun")
+    assert (event.old, event.new, event.object_id) == ("processing", "processing", str(running.pk))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_several_of_one_take_are_one_statement() -> None:
+    TramiteTaskFactory.create_batch(4)
+    tasks = take(limit=4)
+    own = {"postgresql": 1, "sqlite": 4}[connection.vendor]  # with BEGIN, INSERT and COMMIT
+    with CaptureQueriesContext(connection) as queries:
+        assert len(claims.begin_irrevocable_all(tasks)) == 4
+        assert len(claims.finish_all(tasks, Status.COMPLETED)) == 4
+    assert len(queries) == 2 * own
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_given_back_at_once_wakes_who_waits() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("only PostgreSQL notifies")
+    TramiteTaskFactory.create_batch(2)
+    soon, later = take(limit=2)
+    with Bell("tramite_queue", Stop()) as bell:
+        bell.wait(0)
+        assert claims.give_back(later, "busy", timedelta(minutes=1))
+        assert not bell.wait(0.1)
+        assert claims.give_back(soon, "not mine", timedelta(0))
+        assert bell.wait(5)
 
 
 def test_a_worker_without_the_current_lease_changes_nothing() -> None:

@@ -15,18 +15,26 @@ from typing import Any
 
 import django
 
+from tests import postgres
 from tests.machine import ROOT, Machine
 
 LONGEST = 3600  # seconds
 
 
 @contextmanager
-def machine() -> Iterator[Machine]:
+def machine(**environment: str) -> Iterator[Machine]:
     """A migrated one, for the length of the block."""
     with TemporaryDirectory(prefix="orchestrator-bench-") as folder:
-        made = Machine(Path(folder))
+        made = Machine(Path(folder), **environment)
         made.run("migrate", "-v0")
         yield made
+
+
+@contextmanager
+def on_postgresql() -> Iterator[dict[str, str]]:
+    """The environment of a migrated machine whose database is a PostgreSQL of its own."""
+    with postgres.running() as url, machine(DATABASE_URL=url) as made:
+        yield made.environment
 
 
 def call(
