@@ -11,6 +11,8 @@ from types import FrameType
 
 from django.conf import settings
 
+STOP_NOTE = "CLUSTER_STOP_NOTE"  # in the environment of a supervised cluster's processes
+
 
 class Stop:
     """Asked between pieces of work; `wait` sleeps, but no longer than until a stop."""
@@ -48,6 +50,14 @@ def stop_on_signals() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
+def run_folder() -> Path:
+    """What the supervisors of this host write down."""
+    folder = Path(settings.DATA_DIR) / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def note_for(cluster: str) -> Path:
-    """The file whose presence asks the sessions of a cluster on this host to end."""
-    return Path(settings.DATA_DIR) / "run" / f"{cluster}.stop"
+    """The file whose presence asks the sessions of a cluster on this host to end. A supervised
+    start of the cluster has one of its own, so that it can end beside the next."""
+    return Path(settings.ENVIRON.get(STOP_NOTE) or run_folder() / f"{cluster}.stop")

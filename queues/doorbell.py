@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django_q.models import Failure, OrmQ, Schedule, Success
+from django_q.status import Stat
 from django_q.tasks import async_task
 
 
@@ -21,6 +23,15 @@ class Tick:
     cluster: str
     minutes: int = 1
     args: tuple[int | str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A cluster's own word: the process that takes in the results, and how many of its processes
+    it has replaced."""
+
+    monitor: int
+    replaced: int
 
 
 # For the admin, which shows them in its own look.
@@ -65,3 +76,10 @@ def ring_ticks(cluster: str) -> None:
 
 def known_clusters() -> list[str]:
     return sorted(settings.Q_CLUSTER["ALT_CLUSTERS"])
+
+
+def standing_of(main: int) -> Standing | None:
+    """What the cluster of this host with that main process says of itself; None: nothing yet."""
+    host = socket.gethostname()
+    said = (one for one in Stat.get_all() if (one.host, one.pid) == (host, main) and one.monitor)
+    return next((Standing(one.monitor, one.reincarnations) for one in said), None)

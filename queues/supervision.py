@@ -1,39 +1,42 @@
-"""Keeping a django-q2 cluster alive: a canary proves that it works, a deaf one is restarted.
+"""Keeping a django-q2 cluster alive: a canary proves that it works, a deaf one is replaced.
 
 A cluster whose workers were killed can stay up and execute nothing for ever; its own supervision
 does not notice. So a task that says "I was executed" is rung for every half minute.
+
+A start that died or fell deaf is not waited for: the next one begins at once, and beside it the
+sessions that have work at hand end that. It is safe because leases, not processes, say who works
+on what; a short wait instead would cut off appeals in the middle of their sending.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import json
 import logging
 import os
-import signal
 import socket
-import sys
 import time
-from pathlib import Path
+from datetime import datetime, timedelta
 
-import psutil
 from django.conf import settings
 from django.utils import timezone
 
 from devices.models import Worker
-from orchestrator_site.stopping import Stop, note_for
+from orchestrator_site.rhythm import Rhythm
+from orchestrator_site.stopping import Stop, run_folder
 from queues import doorbell
+from queues.doorbell import Standing
+from queues.locking import held
+from queues.starts import Start, free_the_dead
 
 logger = logging.getLogger(__name__)
-SING_EVERY = 30.0  # seconds
-DEAF_AFTER = 90.0
-LET_END = 75.0  # for the work at hand, after a stop was asked for
-LOOK_EVERY = 1.0
+LOOK_EVERY = 1.0  # seconds
+SING_EVERY = 30.0
+DEAF_AFTER = timedelta(seconds=90)
+# One that died may have held the lock of the queue that all others wait at.
+DEAF_AFTER_A_DEATH = timedelta(seconds=5)
 
 
 class Cluster:
-    """One cluster of this host, as a process that is watched."""
+    """One cluster of this host, as processes that are watched."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -43,107 +46,110 @@ class Cluster:
             host=socket.gethostname(),
             pid=os.getpid(),
         )
-        self.record = Path(settings.DATA_DIR) / "run" / f"{name}.pids"
-        self.record.parent.mkdir(parents=True, exist_ok=True)
-        # Known while it lives: once the first process is gone, its orphans cannot be found.
-        self.family: list[psutil.Process] = []
+        self.standing: Standing | None = None  # of the present start
+        self.died_at: datetime | None = None  # the last of django-q2's processes
+        self.let_go: list[Start] = []
 
     def supervise(self, stop: Stop) -> None:
-        """Run the cluster until a stop is asked for, restarting it when it dies or falls deaf."""
-        note_for(self.name).unlink(missing_ok=True)
-        self._kill_leftovers()
-        doorbell.schedule_ticks([self.name])
-        while not stop():
-            process = self._start()
-            try:
-                self._watch(process, stop)
-            finally:
-                self._end(process, gently=stop())
-        self.row.leave()
+        """Run the cluster until a stop is asked for, replacing it when it dies or falls deaf.
 
-    def _start(self) -> psutil.Popen:
-        manage = Path(settings.BASE_DIR) / "manage.py"
-        process = psutil.Popen(
-            [sys.executable, str(manage), "qcluster"],
-            env={**settings.ENVIRON, "Q_CLUSTER_NAME": self.name},
-            # Out of our process group: a signal to the whole group hangs django-q2.
-            start_new_session=True,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-        )
+        Raises Held, having touched nothing, where another process of this host does so already.
+        """
+        with held(run_folder() / f"{self.name}@{socket.gethostname()}.lock"):
+            for start in Start.left(self.name):
+                logger.warning("cluster %s: an earlier start was left working", self.name)
+                self._let_go(start)
+            doorbell.schedule_ticks([self.name])
+            while not stop():
+                self._run_once(stop)
+            self.row.leave()
+
+    def _run_once(self, stop: Stop) -> None:
+        start = Start.begin(self.name)
+        try:
+            self._greet()
+            if self._is_to_be_replaced(start, stop):
+                self._let_go(start)
+        finally:
+            if start not in self.let_go:  # a stop, or an error of ours
+                self._end(start)
+
+    def _greet(self) -> None:
         self.row.beat("started")
+        self.standing, self.died_at = None, None
+        free_the_dead()
         doorbell.ring_ticks(self.name)  # the first schedule would pass half a minute later
-        return process
 
-    def _watch(self, process: psutil.Popen, stop: Stop) -> None:
-        """Return when a stop is asked for, the process ended, or it executes nothing any more."""
-        sung = 0.0
+    def _is_to_be_replaced(self, start: Start, stop: Stop) -> bool:
+        """Watch until it is dead or does not work any more; False: a stop was asked for."""
+        rhythm = Rhythm()
         while not stop.wait(LOOK_EVERY):
-            if process.poll() is not None:
-                logger.error("cluster %s ended with %s: restarting", self.name, process.poll())
-                return
-            self._note_family(process)
-            if time.monotonic() - sung >= SING_EVERY:
-                sung = time.monotonic()
-                doorbell.ring(self.name, "queues.supervision.sing", self.row.name, os.getpid())
-            if self._silence() > DEAF_AFTER:
-                logger.error("cluster %s executes nothing: restarting", self.name)
-                return
+            self._see_off()
+            rhythm.every(SING_EVERY, "sing", self._sing)
+            if fault := self._fault(start):
+                logger.error("cluster %s %s: replaced", self.name, fault)
+                return True
+        return False
 
-    def _silence(self) -> float:
+    def _fault(self, start: Start) -> str:
+        """Why it has to be replaced; what can be healed is."""
+        if (status := start.ended_with()) is not None:
+            return f"ended with {status}"
+        if (now := doorbell.standing_of(start.pid)) and now != self.standing:
+            before, self.standing = self.standing, now
+            if _has_lost_its_monitor(before, now):
+                return "takes in no results"
+            if before:
+                self._heal()
+        return "executes nothing" if self._is_deaf() else ""
+
+    def _heal(self) -> None:
+        """Begin again what a process of the cluster was doing when it died."""
+        self.died_at = timezone.now()
+        free_the_dead()
+        self._sing()
+        doorbell.ring_ticks(self.name)
+
+    def _sing(self) -> None:
+        doorbell.ring(self.name, "queues.supervision.sing", self.row.name, os.getpid())
+
+    def _is_deaf(self) -> bool:
+        now = timezone.now()
         row = Worker.objects.filter(name=self.row.name).first()
-        return (timezone.now() - row.heartbeat_at).total_seconds() if row else 0.0
+        heard = row.heartbeat_at if row else now
+        if self.died_at and heard < self.died_at and now - self.died_at > DEAF_AFTER_A_DEATH:
+            return True
+        return now - heard > DEAF_AFTER
 
-    def _end(self, process: psutil.Popen, *, gently: bool) -> None:
-        """Ask the sessions to end, then the cluster; whoever is still there then is killed."""
-        note = note_for(self.name)
-        if gently:
-            note.touch()
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-        _gone, alive = psutil.wait_procs(self.family, timeout=LET_END if gently else 5)
-        _kill(alive)
-        note.unlink(missing_ok=True)
-        self.record.unlink(missing_ok=True)
+    def _let_go(self, start: Start) -> None:
+        start.let_go()
+        self.let_go.append(start)
 
-    def _note_family(self, process: psutil.Popen) -> None:
-        family = _family(process)
-        if family and family != self.family:
-            self.family = family
-            known = [(one.pid, one.create_time()) for one in family]
-            self.record.write_text(json.dumps(known))
+    def _see_off(self) -> None:
+        """Kill the starts that were let go and have nothing at hand any more."""
+        for start in [one for one in self.let_go if one.has_worked()]:
+            self.let_go.remove(start)
+            start.kill()
+            free_the_dead()
+            doorbell.ring_ticks(self.name)  # its slots are free
 
-    def _kill_leftovers(self) -> None:
-        """End what a supervisor that was killed left working."""
-        if not self.record.exists():
-            return
-        for pid, started in json.loads(self.record.read_text() or "[]"):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process = psutil.Process(pid)
-                if abs(process.create_time() - started) < 1:
-                    logger.warning("killing a leftover of cluster %s: %s", self.name, pid)
-                    process.kill()
-        self.record.unlink(missing_ok=True)
+    def _end(self, start: Start) -> None:
+        """Let everybody end the work at hand; whoever is still there then is killed."""
+        try:
+            start.ask_to_end()
+            while not start.has_ended() or not all(one.has_worked() for one in self.let_go):
+                time.sleep(0.1)
+        finally:
+            for one in (start, *self.let_go):
+                one.kill()
+
+
+def _has_lost_its_monitor(before: Standing | None, now: Standing) -> bool:
+    """The new one waits for the lock of the dead one for ever: tasks are executed, and stay in the
+    queue. Who it was that died before the first look is not known."""
+    return now.monitor != before.monitor if before else now.replaced > 0
 
 
 def sing(name: str, pid: int) -> None:
     """The canary: executed on the cluster, it says that the cluster executes."""
     Worker(name=name, kind="cluster", host=socket.gethostname(), pid=pid).beat("executes")
-
-
-def _end_with_parent() -> None:
-    """Linux ends this process when its supervisor is killed."""
-    set_parent_death_signal = 1
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
-
-
-def _family(process: psutil.Popen) -> list[psutil.Process]:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return [psutil.Process(process.pid), *process.children(recursive=True)]
-    return []
-
-
-def _kill(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(processes, timeout=5)
