@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
-from orchestrator_site.demo.world import intranet, madrid, xaloc
+from orchestrator_site.demo.world import intranet, madrid, scrapers, xaloc
 
 
 def up(request: HttpRequest) -> HttpResponse:
@@ -17,4 +17,5 @@ urlpatterns = [
     path("intranet/xvia-grupoeuropa/public/", include((intranet.urlpatterns, "intranet"))),
     path("sede/xaloc/", include((xaloc.urlpatterns, "xaloc"))),
     path("sede/madrid/", include((madrid.urlpatterns, "madrid"))),
+    path("scrapers/", include((scrapers.urlpatterns, "scrapers"))),
 ]

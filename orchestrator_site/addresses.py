@@ -1,0 +1,105 @@
+"""The one check of addresses that people write: where this application may be sent to."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from django.conf import settings
+from django.utils.http import is_same_domain
+from django.utils.translation import gettext as _
+
+Network = IPv4Network | IPv6Network
+
+SCHEMES = ("http", "https")
+# What parsers read differently, a backslash or a line break, could hide another host.
+WRITTEN = re.compile(r"[!-\[\]-~]+")
+
+
+class AddressRefused(Exception):
+    """This address must not be called; the text says what to change."""
+
+
+class NameUnknown(AddressRefused):
+    """The host's name cannot be looked up now."""
+
+
+def check(
+    url: str, *, networks: Iterable[Network] | None = None, hosts: Iterable[str] | None = None
+) -> None:
+    """Raises AddressRefused. A host that is allowed by its name is not looked up.
+
+    None: the networks and hosts of the settings.
+    """
+    if not _is_named(_parsed(url), hosts):
+        resolve(url, networks=networks, hosts=hosts)
+
+
+def resolve(
+    url: str, *, networks: Iterable[Network] | None = None, hosts: Iterable[str] | None = None
+) -> list[str]:
+    """The IP addresses of the host, each of them allowed: whoever calls must connect to these.
+
+    A second look-up of the name could find others. Raises AddressRefused, NameUnknown.
+    """
+    parts = _parsed(url)
+    found = _looked_up(parts)
+    if not _is_named(parts, hosts):
+        allowed = settings.SCRAPER_ALLOWED_NETWORKS if networks is None else tuple(networks)
+        for address in found:
+            _expect_inside(parts.hostname, address, allowed)
+    return found
+
+
+def _parsed(url: str) -> SplitResult:
+    """The parts of an address that can only be read in one way."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise AddressRefused(_("This is not an address: %s.") % error) from error
+    if parts.scheme not in SCHEMES:
+        raise AddressRefused(_("The address must begin with http:// or https://."))
+    if "@" in parts.netloc:
+        raise AddressRefused(_("The address must not hold a user or a password."))
+    if not parts.hostname or port == 0 or not WRITTEN.fullmatch(url):
+        raise AddressRefused(
+            _("The address must name a host, and have neither spaces nor special characters.")
+        )
+    return parts
+
+
+def _is_named(parts: SplitResult, hosts: Iterable[str] | None) -> bool:
+    allowed = settings.SCRAPER_ALLOWED_HOSTS if hosts is None else hosts
+    host = (parts.hostname or "").rstrip(".")
+    return any(is_same_domain(host, pattern) for pattern in allowed)
+
+
+def _looked_up(parts: SplitResult) -> list[str]:
+    try:
+        found = socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        text = _("%(host)s cannot be looked up: check the name, or the network.")
+        raise NameUnknown(text % {"host": parts.hostname}) from error
+    return list(dict.fromkeys(str(sockaddr[0]) for *_rest, sockaddr in found))
+
+
+def _expect_inside(host: str | None, address: str, networks: Iterable[Network]) -> None:
+    ip = _unmapped(address)
+    if any(ip in network for network in networks):
+        return
+    text = _(
+        "%(host)s is at %(address)s, outside of the allowed networks (%(networks)s). Add its"
+        " network to SCRAPER_ALLOWED_NETWORKS or its name to SCRAPER_ALLOWED_HOSTS."
+    )
+    told = ", ".join(map(str, networks)) or _("none")
+    raise AddressRefused(text % {"host": host, "address": ip, "networks": told})
+
+
+def _unmapped(address: str) -> IPv4Address | IPv6Address:
+    """An IPv4 address in IPv6 spelling is judged as what it is."""
+    ip = ip_address(address)
+    return getattr(ip, "ipv4_mapped", None) or ip

@@ -1,0 +1,1 @@
+"""Calling the scrapers: plain values in and out, no database in here."""

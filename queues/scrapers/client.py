@@ -1,0 +1,230 @@
+"""One call to one scraper: the only file that knows its HTTP.
+
+On the standard library's client, since a caller must know exactly what happened: connecting and
+sending are two steps, of which only a failed first one may be repeated; the addresses that were
+checked are the ones connected to; one deadline holds for all of it. A connection is never kept:
+where a scraper closes an idle one under our request, nobody could tell whether it was read.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import ssl
+import time
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from functools import cache
+from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
+from typing import Any, cast
+from urllib.parse import SplitResult, urlsplit
+
+from django.conf import settings
+
+from orchestrator_site import addresses
+from orchestrator_site.logs import redact
+
+CONNECT_SECONDS = 10.0
+MAX_BODY = 64 * 1024
+MAX_MESSAGE = 500
+MAX_RETRY_AFTER = 3600.0
+PORTS = {"http": 80, "https": 443}
+FAILED = ("error", "failed")
+
+
+class AnswerKind(StrEnum):
+    """What a call came to."""
+
+    ACCEPTED = "accepted"
+    BUSY = "busy"
+    BAD_REQUEST = "bad_request"
+    UNKNOWN = "unknown"  # an answer that is none of the above
+    UNANSWERED = "unanswered"  # it was sent; whether the scraper works on it nobody knows
+    UNREACHABLE = "unreachable"  # no connection was made, nothing was sent
+    REFUSED = "refused"  # not an address that may be called
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a scraper is told, under the names that it knows."""
+
+    curp: str = field(repr=False)
+    nbc_id: str
+    device_id: str
+    taskid: int
+    queue_document_id: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`retry_after` is in seconds, None where the scraper names no time; `http_status` is None
+    where no answer was read."""
+
+    kind: AnswerKind
+    http_status: int | None = None
+    message: str = ""
+    retry_after: float | None = None
+    seconds: float = 0.0
+
+
+def post(url: str, call: Call, timeout: float | None = None) -> Answer:
+    """Hand a task to a scraper, once; safe in any number of threads.
+
+    `timeout` is in seconds and holds for all but the look-up of the name; None is the setting's.
+    Whatever network and scraper do is an answer, never an exception.
+    """
+    started = time.monotonic()
+    seconds = settings.SCRAPER_TIMEOUT.total_seconds() if timeout is None else timeout
+    answer = _posted(url, call, started + seconds)
+    return replace(answer, seconds=time.monotonic() - started)
+
+
+def _posted(url: str, call: Call, until: float) -> Answer:
+    try:
+        connection = _connected(url, until)
+    except addresses.NameUnknown as error:
+        return _failed(AnswerKind.UNREACHABLE, error)
+    except addresses.AddressRefused as error:
+        return _failed(AnswerKind.REFUSED, error)
+    except OSError as error:
+        return _failed(AnswerKind.UNREACHABLE, error)
+    try:
+        return _asked(connection, url, call, until)
+    except (OSError, IncompleteRead) as error:
+        return _failed(AnswerKind.UNANSWERED, error)
+    except (HTTPException, ValueError) as error:  # not what HTTP looks like
+        return _failed(AnswerKind.UNKNOWN, error)
+    finally:
+        connection.close()
+
+
+def _connected(url: str, until: float) -> socket.socket:
+    """A connection to one of the addresses that were checked. Raises AddressRefused, OSError."""
+    found = addresses.resolve(url)
+    parts = urlsplit(url)
+    connect_until = min(until, time.monotonic() + CONNECT_SECONDS)
+    connection = _first_answering(found, parts.port or PORTS[parts.scheme], connect_until)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if parts.scheme == "http":
+        return connection
+    connection.settimeout(_left(connect_until))
+    name = (parts.hostname or "").rstrip(".")  # not the address: certificates are for names
+    return _tls().wrap_socket(connection, server_hostname=name)
+
+
+def _first_answering(found: list[str], port: int, until: float) -> socket.socket:
+    """Each address has its share of the time: a silent one leaves some for the next."""
+    for tried, address in enumerate(found):
+        try:
+            return socket.create_connection((address, port), _left(until) / (len(found) - tried))
+        except OSError as error:
+            last = error
+    raise last
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all: to read the authorities' certificates anew would cost more than the call."""
+    return ssl.create_default_context()
+
+
+def _asked(connection: socket.socket, url: str, call: Call, until: float) -> Answer:
+    connection.settimeout(_left(until))
+    _send(connection, urlsplit(url), json.dumps(asdict(call)).encode())
+    response = HTTPResponse(cast(socket.socket, _Timed(connection, until)), method="POST")
+    response.begin()
+    return _judged(response.status, response.reason, response.headers, _body(response))
+
+
+def _send(connection: socket.socket, parts: SplitResult, body: bytes) -> None:
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        "Connection": "close",
+    }
+    sender = HTTPConnection(parts.netloc)
+    sender.sock = connection
+    sender.request("POST", target, body, headers)
+
+
+class _Timed(io.RawIOBase):
+    """The bytes of a connection up to a moment, however slowly they drip."""
+
+    def __init__(self, connection: socket.socket, until: float) -> None:
+        self._connection = connection
+        self._until = until
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """The one thing that HTTPResponse wants of a socket."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._connection.settimeout(_left(self._until))
+        return self._connection.recv_into(buffer)
+
+
+def _left(until: float) -> float:
+    """Seconds. Raises TimeoutError where none are left."""
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
+
+
+def _body(response: HTTPResponse) -> bytes:
+    """The beginning of it. Raises IncompleteRead where the connection broke off before."""
+    body = response.read(MAX_BODY)
+    if len(body) < MAX_BODY and response.length:
+        raise IncompleteRead(body, response.length)
+    return body
+
+
+def _judged(status: int, reason: str, headers: Any, body: bytes) -> Answer:
+    message = _clean(body.decode(errors="replace")) or _clean(reason)
+    if status == 429:
+        wait = _retry_after(headers.get("Retry-After", ""), datetime.now(UTC))
+        return Answer(AnswerKind.BUSY, status, message, wait)
+    if status == 400:
+        return Answer(AnswerKind.BAD_REQUEST, status, message)
+    is_accepted = status == 200 and _is_accepting(body)
+    return Answer(AnswerKind.ACCEPTED if is_accepted else AnswerKind.UNKNOWN, status, message)
+
+
+def _is_accepting(body: bytes) -> bool:
+    """Any JSON, but for one that says that it failed."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return not (isinstance(said, dict) and str(said.get("status", "")).lower() in FAILED)
+
+
+def _retry_after(header: str, now: datetime) -> float | None:
+    """Seconds from a number of them or from a date."""
+    try:
+        seconds = float(int(header)) if header.strip().isdecimal() else _until_date(header, now)
+    except (ValueError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def _until_date(header: str, now: datetime) -> float:
+    date = parsedate_to_datetime(header)
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now.timestamp()
+
+
+def _failed(kind: AnswerKind, error: Exception) -> Answer:
+    return Answer(kind, message=_clean(str(error)) or type(error).__name__)
+
+
+def _clean(text: str) -> str:
+    """One line for people to read, without secrets and without what a database cannot keep."""
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return redact(" ".join(printable.split()))[:MAX_MESSAGE]
