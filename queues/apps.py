@@ -11,10 +11,19 @@ class QueuesConfig(AppConfig):
     def ready(self) -> None:
         from django.conf import settings
 
-        from queues import doorbell
+        from orchestrator_site import measures, metrics
+        from queues import alerts, doorbell
+        from queues import metrics as queue_metrics
+        from queues.doorbell import Tick
 
-        doorbell.register(doorbell.Tick("sweep", "queues.tasks.sweep", "workers"))
+        doorbell.register(
+            Tick("sweep", "queues.tasks.sweep", "workers"),
+            Tick("scrapers", "queues.tasks.scraper_session", "scrapers", args=(1,)),
+            Tick("devices", "queues.tasks.keep_devices", "scrapers"),
+            Tick("alerts", "orchestrator_site.alerting.tick", "scrapers"),
+        )
         for slot in range(1, settings.WORKER_SLOTS + 1):
             name = f"filing worker {slot}"
-            session = "queues.tasks.tramite_session"
-            doorbell.register(doorbell.Tick(name, session, "workers", args=(slot,)))
+            doorbell.register(Tick(name, "queues.tasks.tramite_session", "workers", args=(slot,)))
+        metrics.register(queue_metrics.collect)
+        measures.register(*alerts.MEASURES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 import factory
@@ -9,8 +10,10 @@ from factory.django import DjangoModelFactory
 
 from brain.models import Flow, Motivo, Organismo
 from brain.surveying import case_id_for
+from devices.models import Device
 from queues.browser import scripts
-from queues.models import TramiteTask
+from queues.curp import with_digit
+from queues.models import Endpoint, Generator, NbcRecord, TramiteTask
 
 STEPS = [
     {"do": "navigate", "url": "{{ direct_url }}"},
@@ -75,3 +78,35 @@ class TramiteTaskFactory(DjangoModelFactory[TramiteTask]):
     script_hash = scripts.sha256(scripts.canonical(STEPS))
     flow_name = "file_demo"
     flow_version = 1
+
+
+class DeviceFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Device
+
+    fleet = "dev_devices"
+    process = "SISEC"
+    instance = "SISEC-OM"
+    device = factory.Sequence(lambda number: f"SISEC-OM-{number:03d}")
+    device_name = factory.LazyAttribute(lambda row: f"Device {row.device}")
+
+
+class EndpointFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Endpoint
+
+    generator = factory.LazyFunction(lambda: Generator.objects.get(name="G_SISEC"))
+    url = factory.Sequence(lambda number: f"http://127.0.0.1:9/scrapers/sisec/{number}/")
+
+
+class NbcRecordFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = NbcRecord
+
+    # A day of birth each, from 1950 on; nobody is born in no state.
+    curp = factory.Sequence(
+        lambda number: with_digit(
+            f"XEXX{date(1950, 1, 1) + timedelta(number % 18_000):%y%m%d}HNEXXX{number // 18_000}"
+        )
+    )
+    data = factory.LazyAttribute(lambda row: {"curp": row.curp, "nombre": "Ana Inventada"})

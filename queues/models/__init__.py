@@ -2,6 +2,19 @@
 
 from queues.models.base import LeasedTask
 from queues.models.evidence import EvidenceFile
+from queues.models.generator import DistributionConfig, Endpoint, Generator, ShareChange
+from queues.models.imss import NbcRecord, QueueEntry, RegistroWork
 from queues.models.tramite import TramiteTask
 
-__all__ = ["EvidenceFile", "LeasedTask", "TramiteTask"]
+__all__ = [
+    "DistributionConfig",
+    "Endpoint",
+    "EvidenceFile",
+    "Generator",
+    "LeasedTask",
+    "NbcRecord",
+    "QueueEntry",
+    "RegistroWork",
+    "ShareChange",
+    "TramiteTask",
+]

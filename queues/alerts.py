@@ -1,0 +1,127 @@
+"""What staff can be warned of in the distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from django.db.models import Max
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from devices.models import DevDevice, Device
+from orchestrator_site.clock import db_now
+from orchestrator_site.measures import Measure, Reading
+from orchestrator_site.models import Event
+from queues.metrics import finished_by_generator
+from queues.models import DistributionConfig, Generator, NbcRecord
+
+ENOUGH = 5  # ended tasks: a rate of fewer says nothing
+
+
+def unavailable_pools() -> Iterator[Reading]:
+    """For how many minutes no device of an enabled generator's pool could be taken. Not whether
+    one is free at this moment: under a full load none ever is."""
+    now = db_now()
+    for row in Generator.objects.filter(enabled=True):
+        devices = list(Device.objects.pool(row.fleet, row.process))
+        if devices:
+            minutes = (now - _unavailable_since(devices, now)) / timedelta(minutes=1)
+            told = _("no device of %(name)s could be taken for %(minutes)d minutes")
+            said = told % {"name": row.name, "minutes": minutes}
+            yield Reading(row.name, round(minutes, 1), said)
+
+
+def _unavailable_since(devices: Iterable[Device], now: datetime) -> datetime:
+    """When the last of the devices became so; now, while one can be taken."""
+    pks = [one.pk for one in devices]
+    if Device.objects.filter(pk__in=pks).free(now).exists():
+        return now
+    changed = _last_events([one for one in devices if one.available])
+    return max(one.task_start_time or changed.get(str(one.pk)) or one.updated_at for one in devices)
+
+
+def _last_events(devices: Iterable[Device]) -> dict[str, datetime]:
+    """When devices that hold no task went offline, or out of service."""
+    pks = [str(one.pk) for one in devices]
+    labels = [model._meta.label_lower for model in (Device, DevDevice)]
+    events = Event.objects.filter(object_type__in=labels, object_id__in=pks)
+    return dict(events.order_by().values_list("object_id").annotate(Max("at")))
+
+
+def success_rates() -> Iterator[Reading]:
+    """Per cent, of the tasks that ended within the window that levels are chosen by."""
+    hours = DistributionConfig.current().window_hours
+    for row in finished_by_generator(db_now() - timedelta(hours=hours)):
+        if row["done"] >= ENOUGH:
+            told = _("%(well)d of %(done)d tasks of %(name)s ended well in %(hours)d hours")
+            said = told % {**row, "name": row["generator_id"], "hours": hours}
+            yield Reading(row["generator_id"], round(100 * row["well"] / row["done"], 1), said)
+
+
+def waiting_people() -> Iterator[Reading]:
+    """Those whose time has come, and who have no task."""
+    waiting = NbcRecord.objects.due(db_now()).order_by().count()
+    yield Reading("", waiting, _("%(count)d people wait to be assigned") % {"count": waiting})
+
+
+def failing_generators() -> Iterator[Reading]:
+    for row in Generator.objects.filter(enabled=True):
+        is_failing = row.status == Generator.Status.FAILING
+        yield Reading(row.name, is_failing, f"{row.name}: {row.last_failure}")
+
+
+def quarantined_devices() -> Iterator[Reading]:
+    """Failures in a row of each device that was put there by itself: a person's has no trial."""
+    by_itself = Device.objects.filter(status=Device.Status.QUARANTINED, probe_at__isnull=False)
+    for row in by_itself:
+        yield Reading(f"{row.fleet} {row.device}", row.failures, f"{row}: {row.status_reason}")
+
+
+MEASURES = (
+    Measure(
+        "imss_pool_unavailable",
+        gettext_lazy("Pool without a device"),
+        unavailable_pools,
+        10,
+        ">",
+        gettext_lazy("min"),
+        gettext_lazy("How long no device of a generator's pool could be taken."),
+    ),
+    Measure(
+        "imss_success_rate",
+        gettext_lazy("Success rate"),
+        success_rates,
+        50,
+        "<",
+        "%",
+        gettext_lazy("Of a generator's tasks in the window of the rate, from five tasks on."),
+    ),
+    Measure(
+        "imss_queue",
+        gettext_lazy("People waiting"),
+        waiting_people,
+        100,
+        ">",
+        gettext_lazy("people"),
+        gettext_lazy("People whose time has come and who are not assigned."),
+    ),
+    Measure(
+        "imss_generator_failing",
+        gettext_lazy("Generator failing"),
+        failing_generators,
+        0,
+        ">",
+        "",
+        gettext_lazy("1 while the generator's capacity report fails (fallando)."),
+    ),
+    Measure(
+        "imss_device_quarantined",
+        gettext_lazy("Device quarantined"),
+        quarantined_devices,
+        0,
+        ">",
+        gettext_lazy("failures"),
+        gettext_lazy("Failures in a row of a device that was quarantined by itself."),
+    ),
+)
