@@ -9,11 +9,15 @@ class BrainConfig(AppConfig):
     verbose_name = _("Brain")
 
     def ready(self) -> None:
+        from brain import metrics as brain_metrics
         from brain.claimers import session_token
+        from orchestrator_site import metrics
         from queues import doorbell, workers
 
         doorbell.register(
             doorbell.Tick("brain", "brain.tasks.session", "brain"),
+            doorbell.Tick("distribution", "brain.tasks.distribution_session", "brain"),
             doorbell.Tick("reconcile claims", "brain.tasks.reconcile", "brain", minutes=60),
         )
         workers.SECRETS["token"] = session_token
+        metrics.register(brain_metrics.collect)

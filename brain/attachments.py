@@ -131,10 +131,21 @@ class Gatherer:
         valid = ClientAuthorisation.objects.valid_for(numclient, self.today)
         return valid if valid and default_storage.exists(str(valid.file)) else None
 
+    def _ended_authorisation(self, numclient: int | None) -> ClientAuthorisation | None:
+        """The last one that was valid once."""
+        if numclient is None:
+            return None
+        rows = ClientAuthorisation.objects.filter(numclient=numclient, valid_until__lt=self.today)
+        return rows.order_by("-valid_until").first()
+
     def _hold_reason(self, case: rules.Case) -> str:
         demanded = self.organismo.demands_authorisation or self.authorisation_name
         if not demanded or self._authorisation(case.numclient):
             return ""
+        ended = self._ended_authorisation(case.numclient)
+        if ended:
+            told = {"client": case.numclient, "date": ended.valid_until}
+            return _("The authorisation of client %(client)s expired on %(date)s.") % told
         return _("Client %(client)s has no authorisation on file.") % {"client": case.numclient}
 
 

@@ -216,7 +216,7 @@ def _discard(cases: Mapping[int, Found]) -> None:
 def claim_resource(id_recurso: int, site_id: str | None = None) -> Found:
     """Claim one case now, whatever the interval; the verdict tells what kept it from being tried.
 
-    Raises LookupError where not exactly one organismo takes the case as it is now.
+    Raises LookupError, which tells why, where not exactly one organismo takes it as it is now.
     """
     takers = {
         organismo: row
@@ -224,14 +224,41 @@ def claim_resource(id_recurso: int, site_id: str | None = None) -> Found:
         if site_id in (None, organismo.site_id)
         and (row := surveying.candidate(organismo, id_recurso))
     }
-    if len(takers) != 1:
+    if not takers:
+        raise LookupError(_untaken(id_recurso))
+    if len(takers) > 1:
+        told = {"n": len(takers), "id": id_recurso, "sites": ", ".join(map(str, takers))}
         raise LookupError(
-            _("%(n)s active organismos take case %(id)s as it is now: %(sites)s")
-            % {"n": len(takers), "id": id_recurso, "sites": ", ".join(map(str, takers)) or "-"}
+            _("%(n)s active organismos take case %(id)s: name one of %(sites)s") % told
         )
     organismo, row = takers.popitem()
     check_flow(organismo)
     return _claim_row(ClaimRound(organismo, claimer_for(organismo)), row)
+
+
+def _untaken(id_recurso: int) -> str:
+    """Why no organismo takes the case."""
+    row = origin.read(id_recurso)
+    if row is None:
+        return _("The origin has no case %(id)s.") % {"id": id_recurso}
+    claim = Claim.objects.filter(resource_id=id_recurso, status__in=Claim.OURS).first()
+    if claim:
+        told = {"id": id_recurso, "claim": claim.pk, "site": claim.organismo}
+        return _("Case %(id)s is claimed already: claim %(claim)s, %(site)s.") % told
+    told = {
+        "id": id_recurso,
+        "organism": row["Organisme"],
+        "texp": row["TExp"],
+        "state": row["Estado"],
+        "account": row["UsuarioAsignado"] or "-",
+    }
+    return (
+        _(
+            "No active organismo takes case %(id)s as it is now: "
+            "%(organism)s, TExp %(texp)s, Estado %(state)s, with %(account)s."
+        )
+        % told
+    )
 
 
 def _claim_row(visit: ClaimRound, row: Mapping[str, object]) -> Found:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from brain.models import Claim, Flow, Organismo
 from brain.surveying import Found
+from orchestrator_site import waking
 from orchestrator_site.models import Event
 from orchestrator_site.verbs import Refused
 from queues.models import TramiteTask
@@ -56,6 +57,7 @@ def enqueue(organismo: Organismo, entries: Sequence[Entry]) -> list[TramiteTask]
         by_status.setdefault((task.status, task.hold_reason), []).append(task)
     for (status, hold_reason), rows in by_status.items():
         Event.record(rows, "", status, hold_reason or "queued")
+    waking.notify(TramiteTask._meta.db_table)
     return tasks
 
 
@@ -84,6 +86,7 @@ def rerun(task: TramiteTask, reason: str) -> TramiteTask:
                 **_script(flow),
             )
             Event.record([again], "", again.status, reason, {"rerun_of": task.pk})
+            waking.notify(TramiteTask._meta.db_table)
     except IntegrityError as error:
         raise NotQueued(_("A task for this case is in the queue already.")) from error
     return again

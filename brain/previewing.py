@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from brain import cycles, origin, portal, rules
 from brain.attachments import Gatherer
@@ -15,6 +16,20 @@ from brain.surveying import Found, survey, weigh
 
 SHOWN = 20  # cases of each kind
 LOOKED_AT = 5000  # rows at most: a preview must answer at once
+VERDICTS = {
+    "accepted": _("accepted"),
+    "discarded": _("discarded"),
+    "incomplete": _("incomplete"),
+    "already_queued": _("left to staff"),
+    "missing_attachments": _("attachments missing"),
+    "held": _("held"),
+}
+DETAILS = {"not null": _("not empty")}
+
+
+def verdict_name(verdict: str) -> str:
+    """The verdict in the reader's language."""
+    return str(VERDICTS.get(verdict, verdict))
 
 
 @dataclass
@@ -36,6 +51,11 @@ class Preview:
     quota: int = 0
     error_kind: str = ""
     error: str = ""
+
+    @property
+    def left_alone(self) -> list[tuple[Found, str]]:
+        """What is not claimed, with its verdict in words."""
+        return [(found, verdict_name(found.verdict)) for found in self.dropped]
 
     @property
     def wanted(self) -> int:
@@ -72,7 +92,7 @@ def preview(organismo: Organismo) -> Preview:
 def _look(organismo: Organismo, shown: Preview) -> None:
     """The filters are counted by the origin itself, the rest case by case."""
     shown.steps = [
-        Step(name, detail, origin.count(rows))
+        Step(name, str(DETAILS.get(detail, detail)), origin.count(rows))
         for name, detail, rows in origin.narrowing(organismo.patterns, organismo.texp_values)
     ]
     gatherer = Gatherer(organismo, timezone.localdate())
@@ -86,10 +106,11 @@ def _look(organismo: Organismo, shown: Preview) -> None:
         listed = shown.kept if found.is_wanted else shown.dropped
         if len(listed) < SHOWN:
             listed.append(found)
-    shown.steps.append(
-        Step("Format", organismo.regex_expediente, _passed(shown, rules.Verdict.DISCARDED.value))
-    )
-    shown.steps.append(Step("Payload and attachments", "", shown.wanted))
+    well_formed = _passed(shown, rules.Verdict.DISCARDED.value)
+    shown.steps += [
+        Step(str(_("Format")), organismo.regex_expediente, well_formed),
+        Step(str(_("Payload and attachments")), "", shown.wanted),
+    ]
 
 
 def _passed(shown: Preview, *without: str) -> int:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from brain import cycles, reconciling
+from brain import assigning, cycles, reconciling
+from brain.assigning import DISTRIBUTION
 from orchestrator_site.actors import ActorKind, acting_as
 from orchestrator_site.sessions import me, run_leased
 from orchestrator_site.stopping import Stop, note_for
+from queues.models import NbcRecord
 
 
 def session() -> bool:
     """The brain's loop for some minutes; at once done where another session has the lease."""
     with acting_as(ActorKind.BRAIN, me("brain")):
         return run_leased("brain", cycles.step, Stop(note_for("brain")))
+
+
+def distribution_session() -> bool:
+    """The distributor's loop, in the same way."""
+    with acting_as(ActorKind.BRAIN, me(DISTRIBUTION)):
+        return run_leased(
+            DISTRIBUTION,
+            lambda _stopped: assigning.step(),
+            Stop(note_for("brain")),
+            channel=NbcRecord._meta.db_table,
+        )
 
 
 def cycle_now(site_id: str = "") -> str:

@@ -1,16 +1,18 @@
-"""What a person does to appeals, claims and organismos."""
+"""What a person does to rows, by the words that commands use; and the brain's own verbs."""
 
 from __future__ import annotations
 
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
-from brain import enqueuing, holding, reconciling
+from brain import enqueuing, holding, reconciling, shares
 from brain.models import Claim, Flow, Organismo
+from devices.models import Device
 from orchestrator_site.models import Event
 from orchestrator_site.verbs import Verb
 from queues import doorbell
-from queues.models import TramiteTask
+from queues.models import Generator, NbcRecord, QueueEntry, TramiteTask
+from queues.verbs import DEVICE_VERBS, ENTRY_VERBS, PERSON_VERBS
 
 Task = TramiteTask.Status
 
@@ -46,6 +48,19 @@ def _run_now(organismo: Organismo, reason: str) -> bool:
 def _activate(flow: Flow, reason: str) -> bool:
     flow.activate(reason)
     return True
+
+
+def _enable(generator: Generator, reason: str) -> bool:
+    return shares.switch(generator, True, reason)
+
+
+def _disable(generator: Generator, reason: str) -> bool:
+    return shares.switch(generator, False, reason)
+
+
+def _close_breakers(generator: Generator, reason: str) -> bool:
+    closed = [endpoint.close_breaker(reason) for endpoint in generator.endpoints.all()]
+    return any(closed)
 
 
 TASK_VERBS = (
@@ -161,10 +176,41 @@ FLOW_VERBS = (
     ),
 )
 
+GENERATOR_VERBS = (
+    Verb(
+        "enable",
+        _("Enable"),
+        _("The generator gets people again, by its share."),
+        _enable,
+        lambda generator: not generator.enabled,
+        icon="play_circle",
+    ),
+    Verb(
+        "disable",
+        _("Disable"),
+        _("The generator gets nobody more; others take its part. Its tasks under way go on."),
+        _disable,
+        lambda generator: generator.enabled,
+        icon="pause_circle",
+    ),
+    Verb(
+        "close_breakers",
+        _("Ask its endpoints again"),
+        _("Endpoints that were left alone because nobody answered are asked again at once."),
+        _close_breakers,
+        lambda generator: any(one.open_until for one in generator.endpoints.all()),
+        icon="power",
+    ),
+)
+
 # By the word that commands use for the rows.
 VERBS: dict[str, tuple[type[Model], tuple[Verb, ...]]] = {
     "tramite": (TramiteTask, TASK_VERBS),
     "claim": (Claim, CLAIM_VERBS),
     "organismo": (Organismo, ORGANISMO_VERBS),
     "flow": (Flow, FLOW_VERBS),
+    "generator": (Generator, GENERATOR_VERBS),
+    "device": (Device, DEVICE_VERBS),
+    "imss": (QueueEntry, ENTRY_VERBS),
+    "person": (NbcRecord, PERSON_VERBS),
 }

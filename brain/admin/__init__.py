@@ -1,5 +1,21 @@
 """The brain in the admin."""
 
-from brain.admin import claims, configuration, organismos, tramites
+from brain.admin import (
+    claims,
+    configuration,
+    distribution,
+    generators,
+    organismos,
+    people,
+    tramites,
+)
 
-__all__ = ["claims", "configuration", "organismos", "tramites"]
+__all__ = [
+    "claims",
+    "configuration",
+    "distribution",
+    "generators",
+    "organismos",
+    "people",
+    "tramites",
+]

@@ -8,16 +8,19 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from brain import reconciling
 from brain.models import Claim, Cycle, Reconciliation
+from brain.previewing import verdict_name
+from brain.reconciling import Kind
 from brain.repairing import REPAIR_ALL
 from brain.verbs import CLAIM_VERBS
-from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin, badge, moment
+from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin
+from orchestrator_site.cells import badge, moment, plain_table
 
 COLOURS = {
     Claim.Status.STARTED: "busy",
@@ -28,6 +31,27 @@ COLOURS = {
     Claim.Status.FAILED: "bad",
     Claim.Status.RELEASED: "off",
     Claim.Status.TAKEN_OVER: "warn",
+}
+CYCLE_COLOURS = {
+    Cycle.Outcome.RUNNING: "busy",
+    Cycle.Outcome.DONE: "ok",
+    Cycle.Outcome.WITH_ERRORS: "bad",
+    Cycle.Outcome.STOPPED: "warn",
+    Cycle.Outcome.ABANDONED: "bad",
+}
+COUNTS = {
+    "found": _("found"),
+    "claimed": _("claimed"),
+    "queued": _("queued"),
+    "held": _("held"),
+    "lost": _("lost"),
+    "unproven": _("unproven"),
+    "recovered": _("recovered"),
+}
+KINDS = {
+    Kind.OURS_THERE_NOT_HERE: _("Ours in the origin, not here"),
+    Kind.HERE_NOT_OURS_THERE: _("Ours here, not in the origin"),
+    Kind.TAKEN_OVER: _("Taken over by a person"),
 }
 
 
@@ -54,16 +78,22 @@ class ClaimAdmin(VerbAdmin, ReadOnlyAdmin):
         "expediente",
         "organismo",
         "outcome",
-        "method",
-        "account",
-        "answer",
-        "message",
+        "by",
+        "told",
         "started",
         "queued",
     )
     list_filter = ("status", NotQueuedFilter, "method", "organismo")
     list_select_related = ("organismo",)
     search_fields = ("=resource_id", "expediente", "=case_id")
+
+    @display(description=_("method"), ordering="method")
+    def by(self, row: Claim) -> str:
+        return row.get_method_display().partition(":")[0]
+
+    @display(description=_("answer"))
+    def told(self, row: Claim) -> str:
+        return "; ".join(filter(None, (row.answer, row.message))) or "-"
 
     @display(description=_("started"), ordering="started_at")
     def started(self, row: Claim) -> SafeString:
@@ -80,13 +110,19 @@ class ClaimAdmin(VerbAdmin, ReadOnlyAdmin):
 
 @admin.register(Cycle)
 class CycleAdmin(ReadOnlyAdmin):
-    list_display = ("started", "outcome", "finished", "summary", "runner")
+    list_display = ("started", "state", "finished", "summary", "runner")
     list_filter = ("outcome",)
+    readonly_fields = ("table", "dropped")
     fields = ("started_at", "finished_at", "outcome", "runner", "table", "dropped")
 
     @display(description=_("started"), ordering="started_at")
     def started(self, row: Cycle) -> SafeString:
         return moment(row.started_at)
+
+    @display(description=_("outcome"), ordering="outcome")
+    def state(self, row: Cycle) -> SafeString:
+        colour = CYCLE_COLOURS[Cycle.Outcome(row.outcome)]
+        return badge(row.outcome, row.get_outcome_display(), colour)
 
     @display(description=_("finished"), ordering="finished_at")
     def finished(self, row: Cycle) -> SafeString:
@@ -98,31 +134,30 @@ class CycleAdmin(ReadOnlyAdmin):
 
     @display(description=_("by organismo"))
     def table(self, row: Cycle) -> SafeString:
-        names = ("found", "claimed", "queued", "held", "lost", "unproven", "recovered")
-        head = format_html_join("", "<th>{}</th>", ((name,) for name in ("", *names, "error")))
-        body = format_html_join(
-            "",
-            "<tr><th>{}</th>{}<td>{}</td></tr>",
-            (
-                (
-                    site,
-                    format_html_join("", "<td>{}</td>", ((report[name],) for name in names)),
-                    _error(report),
-                )
-                for site, report in row.sites.items()
-            ),
-        )
-        return format_html('<table class="plain"><tr>{}</tr>{}</table>', head, body)
+        lines = [
+            (_whole(site), *(report[name] for name in COUNTS), _error(report) or "-")
+            for site, report in row.sites.items()
+        ]
+        return plain_table((_("organismo"), *COUNTS.values(), _("error")), lines)
 
     @display(description=_("left alone, and why"))
     def dropped(self, row: Cycle) -> SafeString:
         lines = [
-            (case["idRecurso"], case["expediente"], case["verdict"], case["reason"])
+            (
+                case["idRecurso"],
+                case["expediente"] or "-",
+                verdict_name(case["verdict"]),
+                case["reason"],
+            )
             for report in row.sites.values()
             for case in report["dropped"]
         ]
-        cells = "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>"
-        return format_html('<table class="plain">{}</table>', format_html_join("", cells, lines))
+        return plain_table(("idRecurso", _("case number"), _("verdict"), _("why")), lines)
+
+
+def _whole(text: str) -> SafeString:
+    """On one line, however narrow the table."""
+    return format_html('<span class="nowrap">{}</span>', text)
 
 
 def _summary(site: str, report: dict[str, Any]) -> str:
@@ -138,16 +173,22 @@ def _error(report: dict[str, Any]) -> str:
 @admin.register(Reconciliation)
 class ReconciliationAdmin(VerbAdmin, ReadOnlyAdmin):
     verbs = (REPAIR_ALL,)
-    list_display = ("at", "found", "trouble")
-    fields = ("at", "lists", "errors")
+    list_display = ("compared", "found", "trouble")
+    fields = ("at", "lists", "trouble")
+    readonly_fields = ("lists", "trouble")
     actions_list = ("compare_now",)
 
     def has_operate_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("brain.operate_claim")
 
+    @display(description=_("at"), ordering="at")
+    def compared(self, row: Reconciliation) -> SafeString:
+        return moment(row.at)
+
     @display(description=_("differences"))
     def found(self, row: Reconciliation) -> str:
-        return ", ".join(f"{kind}: {n}" for kind, n in row.counts().items()) or str(_("none"))
+        counted = row.counts().items()
+        return ", ".join(f"{KINDS[Kind(kind)]}: {n}" for kind, n in counted) or str(_("none"))
 
     @display(description=_("not compared"))
     def trouble(self, row: Reconciliation) -> str:
@@ -155,12 +196,24 @@ class ReconciliationAdmin(VerbAdmin, ReadOnlyAdmin):
 
     @display(description=_("differences"))
     def lists(self, row: Reconciliation) -> SafeString:
+        heads = (
+            _("difference"),
+            _("organismo"),
+            "idRecurso",
+            _("case number"),
+            _("the origin shows"),
+        )
         lines = [
-            (d["kind"], d["site_id"], d["resource_id"], d["expediente"], d["shown"])
-            for d in row.differences
+            (
+                KINDS[Kind(one["kind"])],
+                _whole(one["site_id"]),
+                one["resource_id"],
+                one["expediente"],
+                ", ".join(f"{name} {value}" for name, value in one["shown"].items()) or "-",
+            )
+            for one in row.differences
         ]
-        cells = "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>"
-        return format_html('<table class="plain">{}</table>', format_html_join("", cells, lines))
+        return plain_table(heads, lines)
 
     @action(description=_("Compare now"), permissions=["operate"], icon="sync")
     def compare_now(self, request: HttpRequest) -> HttpResponse:

@@ -21,7 +21,9 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 from brain import importing, previewing
 from brain.models import Flow, Organismo
 from brain.verbs import ORGANISMO_VERBS
-from orchestrator_site.admin import VerbAdmin, badge
+from orchestrator_site.admin import VerbAdmin
+from orchestrator_site.cells import badge, moment
+from orchestrator_site.inputs import OneLineTexts
 
 
 class OrganismoForm(forms.ModelForm):
@@ -49,8 +51,9 @@ class ImportForm(forms.Form):
 
 
 @admin.register(Organismo)
-class OrganismoAdmin(VerbAdmin, SimpleHistoryAdmin):
+class OrganismoAdmin(VerbAdmin, OneLineTexts, SimpleHistoryAdmin):
     form = OrganismoForm
+    one_line = ("url_template", "login_url", "recursos_url")
     verbs = ORGANISMO_VERBS
     list_display = (
         "site_id",
@@ -59,7 +62,7 @@ class OrganismoAdmin(VerbAdmin, SimpleHistoryAdmin):
         "filtro_texp",
         "claim_method",
         "priority",
-        "last_sync_at",
+        "synced",
         "trouble",
     )
     list_filter = ("active", "paused", "claim_method")
@@ -106,6 +109,10 @@ class OrganismoAdmin(VerbAdmin, SimpleHistoryAdmin):
         if row.active:
             return badge("active", _("Active"), "ok")
         return badge("inactive", _("Inactive"), "off")
+
+    @display(description=_("last sync"), ordering="last_sync_at")
+    def synced(self, row: Organismo) -> SafeString:
+        return moment(row.last_sync_at)
 
     @display(description=_("last error"))
     def trouble(self, row: Organismo) -> str | SafeString:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from django.apps import apps
 from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from brain.verbs import TASK_VERBS
 from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin, badge, moment
-from orchestrator_site.models import Event
+from queues.admin.lists import thread
 from queues.models import EvidenceFile, TramiteTask
 
 Status = TramiteTask.Status
@@ -109,22 +108,7 @@ class TramiteTaskAdmin(VerbAdmin, ReadOnlyAdmin):
 
     @display(description=_("thread"))
     def thread(self, row: TramiteTask) -> SafeString:
-        events = Event.objects.filter(case_id=row.case_id).order_by("id")
-        lines = format_html_join(
-            mark_safe("\n"),
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            (
-                (
-                    moment(event.at),
-                    apps.get_model(event.object_type)._meta.verbose_name,
-                    f"{event.old} → {event.new}" if event.old else event.new,
-                    event.reason,
-                    f"{event.actor_kind} {event.actor}",
-                )
-                for event in events
-            ),
-        )
-        return format_html('<table class="plain">{}</table>', lines)
+        return thread(row.case_id)
 
 
 def _url(file: EvidenceFile) -> str:

@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 
 from brain import cycles, importing, previewing, reconciling, repairing
 from brain.api import serializers as shown
+from brain.api.distribution import DecisionViewSet, DistributionBatchViewSet, ShareChangeViewSet
 from brain.models import (
     Claim,
     ClientAuthorisation,
@@ -210,4 +211,7 @@ ROUTES: dict[str, type[viewsets.GenericViewSet[Any]]] = {
     "reconciliations": ReconciliationViewSet,
     "tramites": TramiteTaskViewSet,
     "evidence": EvidenceFileViewSet,
+    "decisions": DecisionViewSet,
+    "batches": DistributionBatchViewSet,
+    "share-changes": ShareChangeViewSet,
 }

@@ -3,6 +3,7 @@
 from brain.models.authorisation import ClientAuthorisation
 from brain.models.claim import Claim
 from brain.models.cycle import Cycle
+from brain.models.decision import Decision, DistributionBatch
 from brain.models.flow import Flow
 from brain.models.motivo import Motivo
 from brain.models.organismo import Organismo
@@ -13,6 +14,8 @@ __all__ = [
     "Claim",
     "ClientAuthorisation",
     "Cycle",
+    "Decision",
+    "DistributionBatch",
     "Flow",
     "Motivo",
     "Organismo",

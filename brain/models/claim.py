@@ -87,4 +87,4 @@ class Claim(StatusModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.organismo_id}: {self.expediente or self.resource_id} {self.status}"
+        return f"{self.expediente or self.resource_id} {self.get_status_display()}"

@@ -41,4 +41,5 @@ class Cycle(models.Model):
         permissions = [("operate_cycle", "Can run, pause and resume the brain")]
 
     def __str__(self) -> str:
-        return f"{self.started_at:%Y-%m-%d %H:%M:%S} {self.outcome}"
+        began = timezone.localtime(self.started_at)
+        return f"{began:%Y-%m-%d %H:%M:%S} {self.get_outcome_display()}"

@@ -6,6 +6,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 
 class Reconciliation(models.Model):
@@ -21,7 +22,9 @@ class Reconciliation(models.Model):
         verbose_name_plural = _("reconciliations")
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M}: {len(self.differences)}"
+        found = len(self.differences)
+        told = ngettext("%(n)d difference", "%(n)d differences", found) % {"n": found}
+        return f"{timezone.localtime(self.at):%Y-%m-%d %H:%M} {told}"
 
     def counts(self) -> dict[str, int]:
         kinds = [difference["kind"] for difference in self.differences]

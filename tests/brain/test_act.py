@@ -18,8 +18,8 @@ from tests.factories import TramiteTaskFactory
 pytestmark = pytest.mark.django_db
 
 
-def act(*arguments: Any, **options: Any) -> dict[str, Any]:
-    out = StringIO()
+def act(*arguments: Any, out: StringIO | None = None, **options: Any) -> dict[str, Any]:
+    out = out or StringIO()
     call_command("act", *map(str, arguments), json=True, stdout=out, **options)
     return json.loads(out.getvalue())
 
@@ -38,9 +38,27 @@ def test_a_verb_is_done_and_written_down_under_the_command() -> None:
 def test_a_dry_run_names_the_rows_that_fit_and_does_nothing() -> None:
     waiting = TramiteTaskFactory()
     done = TramiteTaskFactory(status=TramiteTask.Status.COMPLETED)
-    told = act("tramite", "cancel", waiting.pk, done.pk, reason="just asking", dry_run=True)
-    assert told == {"would": [str(waiting)]}
+    arguments = ("tramite", "cancel", waiting.pk, done.pk)
+    out = StringIO()
+    with pytest.raises(CommandError, match=r"1 of 2.*not in a state for cancel"):
+        act(*arguments, reason="just asking", dry_run=True, out=out)
+    assert json.loads(out.getvalue()) == {"would": [str(waiting)], "left_alone": [str(done)]}
     assert not Event.objects.exists()
+
+
+def test_a_dry_run_of_what_fits_ends_well() -> None:
+    waiting = TramiteTaskFactory()
+    told = act("tramite", "cancel", waiting.pk, reason="just asking", dry_run=True)
+    assert told == {"would": [str(waiting)], "left_alone": []}
+
+
+def test_a_dry_run_without_json_names_the_rows_in_lines() -> None:
+    first, second = TramiteTaskFactory(), TramiteTaskFactory()
+    out = StringIO()
+    ids = [str(first.pk), str(second.pk)]
+    call_command("act", "tramite", "hold", *ids, reason="asking", dry_run=True, stdout=out)
+    assert str(first) in out.getvalue() and str(second) in out.getvalue()
+    assert "[" not in out.getvalue()
 
 
 def test_rows_that_do_not_fit_are_told_and_the_exit_is_not_zero() -> None:

@@ -146,10 +146,29 @@ def test_a_case_is_claimed_by_its_id(origin: AddCase, organismo: Organismo) -> N
 
 
 def test_a_case_that_nobody_takes(origin: AddCase, organismo: Organismo) -> None:
-    case = origin(Estado=1)
-    assert "0 active organismos take case 999" in failing("claimresource", "999")[1]
-    assert "0 active organismos" in failing("claimresource", str(case.pk))[1]
+    case = origin(Estado=1, UsuarioAsignado="persona")
+    assert failing("claimresource", "999")[1] == "The origin has no case 999."
+    error = failing("claimresource", str(case.pk))[1]
+    assert f"No active organismo takes case {case.pk} as it is now" in error
+    assert "Estado 1, with persona" in error
     assert not Claim.objects.exists()
+
+
+def test_a_case_that_is_ours_already_is_told_with_its_claim(
+    origin: AddCase, organismo: Organismo
+) -> None:
+    case = origin()
+    run("claimresource", str(case.pk))
+    claim = Claim.objects.get()
+    error = failing("claimresource", str(case.pk))[1]
+    assert error == f"Case {case.pk} is claimed already: claim {claim.pk}, xaloc_girona."
+
+
+def test_a_case_that_is_not_tried_is_told_as_json_too(
+    origin: AddCase, organismo: Organismo
+) -> None:
+    told, error = failing("claimresource", "999", "--json")
+    assert json.loads(told) == {"idRecurso": 999, "queued": False, "error": error}
 
 
 def test_a_case_that_two_take_needs_a_site(origin: AddCase, organismo: Organismo) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.utils import timezone
 
 from brain import holding
 from brain.claimers import SqlClaimer
@@ -141,6 +142,18 @@ def test_where_none_is_to_be_attached_a_person_s_word_is_enough(origin: AddCase,
     assert task.status == Status.HELD
     assert holding.authorise(task, "seen on paper")
     assert again(task).status == Status.PENDING
+
+
+def test_a_paper_that_ended_is_told_apart_from_none(origin: AddCase, flow: Any) -> None:
+    organismo, today = wanting_paper(flow), timezone.localdate()
+    case, other = origin(), origin()
+    began, ended = today - timedelta(days=500), today - timedelta(days=10)
+    for until in (ended - timedelta(days=200), ended):
+        paper(case.numclient, valid_from=began, valid_until=until)
+    ClaimRound(organismo, SqlClaimer(organismo), sleep=lambda seconds: None).run(10)
+    told = dict(TramiteTask.objects.values_list("resource_id", "hold_reason"))
+    assert told[case.pk].endswith(f"client {case.numclient} expired on {ended}.")
+    assert "no authorisation on file" in told[other.pk]
 
 
 def test_of_two_persons_one_authorises_and_no_file_is_left_over(

@@ -40,6 +40,8 @@ def test_each_filter_tells_how_many_it_leaves(origin: AddCase, organismo: Organi
     assert [found.judgement.case.id_recurso for found in shown.kept] == [7]
     assert {found.verdict for found in shown.dropped} == {"discarded", "incomplete"}
     assert all(found.reason for found in shown.dropped)
+    assert [found for found, _name in shown.left_alone] == shown.dropped
+    assert {name for _found, name in shown.left_alone} == {"discarded", "incomplete"}
 
 
 def test_it_promises_what_the_next_cycle_does(origin: AddCase, organismo: Organismo) -> None:

@@ -483,3 +483,10 @@ def test_one_repair_that_cannot_be_done_stops_no_other(
     with pytest.raises(CommandError, match="no route to host"):
         call_command("reconcileclaims", *arguments, stdout=told)
     assert json.loads(told.getvalue())["repaired"] == [second.pk]
+
+
+def test_nothing_that_differs_is_told_in_words(origin: AddCase, organismo: Organismo) -> None:
+    origin()
+    told = io.StringIO()
+    call_command("reconcileclaims", stdout=told)
+    assert told.getvalue() == "No differences.\n"

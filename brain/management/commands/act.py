@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db.models import Model
 
 from brain.verbs import VERBS
 from orchestrator_site import verbs
 from orchestrator_site.commands import ActingCommand
+from orchestrator_site.verbs import Verb
 
 OFFERED = "; ".join(
     f"{word}: {', '.join(verb.path for verb in offered)}" for word, (_m, offered) in VERBS.items()
@@ -37,15 +40,28 @@ class Command(ActingCommand):
         if missing:
             raise CommandError(f"No {options['kind']} {', '.join(map(str, missing))}.")
         if options["dry_run"]:
-            self._tell({"would": [str(row) for row in rows if verb.fits(row)]}, options["json"])
+            self._rehearse(verb, rows, options["json"])
             return
         tally = verbs.apply(verb, rows, options["reason"])
         self._tell(vars(tally), options["json"])
         if tally.done < len(rows):
             raise CommandError(f"Done for {tally.done} of {len(rows)}.")
 
-    def _tell(self, told: dict[str, Any], as_json: bool) -> None:
+    def _rehearse(self, verb: Verb, rows: list[Model], as_json: bool) -> None:
+        would = [str(row) for row in rows if verb.fits(row)]
+        left = [str(row) for row in rows if not verb.fits(row)]
+        self._tell({"would": would, "left_alone": left}, as_json)
+        if left:
+            told = f"It would be done for {len(would)} of {len(rows)}"
+            raise CommandError(f"{told}: the others are not in a state for {verb.path}.")
+
+    def _tell(self, told: Mapping[str, Any], as_json: bool) -> None:
         if as_json:
             self.put_json(told)
         else:
-            self.put_table("", ("", ""), [(name, value) for name, value in told.items()])
+            lines = [(name.replace("_", " "), _in_lines(value)) for name, value in told.items()]
+            self.put_table("", ("", ""), lines)
+
+
+def _in_lines(value: Any) -> str:
+    return ("\n".join(value) or "-") if isinstance(value, list) else str(value)

@@ -25,6 +25,8 @@ class Command(ActingCommand):
         try:
             found = claim_resource(options["id"], options["site"])
         except (*FAULTS, LookupError) as error:
+            if options["json"]:
+                self.put_json({"idRecurso": options["id"], "queued": False, "error": str(error)})
             raise CommandError(str(error)) from error
         claim = claims.filter(pk__gt=last.pk if last else 0).first()  # an older one is no success
         answer = {

@@ -54,6 +54,9 @@ class Command(ActingCommand):
             return False
 
     def _put(self, differences: list[dict[str, Any]], repaired: list[int]) -> None:
+        if not differences:
+            self.stdout.write("No differences.")
+            return
         self.put_table(
             f"{len(differences)} differences, {len(repaired)} repaired",
             ("kind", "site", "idRecurso", "expediente", "the origin shows"),
