@@ -1,4 +1,4 @@
-"""Roles: viewer sees, operator acts, admin configures."""
+"""Roles: viewer sees, operator acts, admin configures; a scraper reports its results."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 from django.apps import AppConfig, apps
 from django.db import transaction
 
-VIEWER, OPERATOR, ADMIN = "viewer", "operator", "admin"
+VIEWER, OPERATOR, ADMIN, SCRAPER = "viewer", "operator", "admin", "scraper"
 OURS = ("orchestrator_site", "brain", "queues", "devices", "postprocessing")
 # What an operator may enter besides the verbs.
 OPERATOR_ENTERS = ("add_clientauthorisation", "change_clientauthorisation")
+SCRAPER_MAY = ("report_registrowork",)
 NEVER = ("add_event", "change_event", "delete_event")
 
 
@@ -23,7 +24,7 @@ def sync(app_config: AppConfig, **kwargs: Any) -> None:
         content_type__app_label=app_config.label
     )
     with transaction.atomic():
-        for role in (VIEWER, OPERATOR, ADMIN):
+        for role in (VIEWER, OPERATOR, ADMIN, SCRAPER):
             group, _created = group_model.objects.get_or_create(name=role)
             group.permissions.add(
                 *[one for one in permissions if _may(role, app_config.name, one.codename)]
@@ -35,6 +36,8 @@ def _may(role: str, app: str, codename: str) -> bool:
         return False
     if role == ADMIN:
         return True
+    if role == SCRAPER:
+        return codename in SCRAPER_MAY
     if app not in OURS:
         return False
     viewed = codename.startswith("view_") and not codename.startswith("view_apikey")

@@ -8,6 +8,8 @@ from django.http import HttpRequest
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
+# Pages that are no list of rows, by the name that stands for them below.
+PAGES = {"distribution": "distribution", "shares": "admin:brain_shares"}
 GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
     (
         _("Appeals"),
@@ -15,13 +17,43 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
             (_("Queue"), "outgoing_mail", "queues_tramitetask", "queues.view_tramitetask"),
             (_("Claims"), "front_hand", "brain_claim", "brain.view_claim"),
             (_("Cycles"), "cycle", "brain_cycle", "brain.view_cycle"),
-            (_("Comparisons"), "compare", "brain_reconciliation", "brain.view_reconciliation"),
+            (_("Reconciliations"), "compare", "brain_reconciliation", "brain.view_reconciliation"),
             (_("Evidence"), "photo_library", "queues_evidencefile", "queues.view_evidencefile"),
+        ],
+    ),
+    (
+        _("Lookups"),
+        [
+            (_("Distribution"), "alt_route", "distribution", "queues.view_generator"),
+            (_("Shares"), "percent", "shares", "queues.view_sharechange"),
+            (_("People"), "groups", "queues_nbcrecord", "queues.view_nbcrecord"),
+            (_("Tasks"), "assignment", "queues_queueentry", "queues.view_queueentry"),
+            (_("Devices"), "devices", "devices_device", "devices.view_device"),
+            (
+                _("Generators"),
+                "precision_manufacturing",
+                "queues_generator",
+                "queues.view_generator",
+            ),
+            (_("Work records"), "receipt_long", "queues_registrowork", "queues.view_registrowork"),
+            (_("Decisions"), "fork_right", "brain_decision", "brain.view_decision"),
+            (
+                _("Batches"),
+                "stacks",
+                "brain_distributionbatch",
+                "brain.view_distributionbatch",
+            ),
         ],
     ),
     (
         _("Configuration"),
         [
+            (
+                _("Distribution"),
+                "tune",
+                "queues_distributionconfig",
+                "queues.view_distributionconfig",
+            ),
             (_("Organismos"), "account_balance", "brain_organismo", "brain.view_organismo"),
             (_("Flows"), "route", "brain_flow", "brain.view_flow"),
             (_("Motivos"), "edit_note", "brain_motivo", "brain.view_motivo"),
@@ -31,12 +63,24 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
                 "brain_clientauthorisation",
                 "brain.view_clientauthorisation",
             ),
+            (
+                _("Alert rules"),
+                "rule",
+                "orchestrator_site_alertrule",
+                "orchestrator_site.view_alertrule",
+            ),
         ],
     ),
     (
         _("Running"),
         [
             (_("Workers"), "memory", "devices_worker", "devices.view_worker"),
+            (
+                _("Alerts"),
+                "notifications",
+                "orchestrator_site_alert",
+                "orchestrator_site.view_alert",
+            ),
             (_("Events"), "history", "orchestrator_site_event", "orchestrator_site.view_event"),
             (_("Schedules"), "schedule", "django_q_schedule", "superuser"),
         ],
@@ -64,7 +108,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist")}
+    name = PAGES.get(model, f"admin:{model}_changelist")
+    return {"title": title, "icon": icon, "link": reverse_lazy(name)}
 
 
 def _may(request: HttpRequest, permission: str) -> bool:

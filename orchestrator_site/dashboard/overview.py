@@ -11,10 +11,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from brain import cycles
 from brain.models import Claim, Cycle, Organismo
 from devices.models import Worker
+from orchestrator_site.dashboard.alerts import banner
 from queues.models import TramiteTask
 
 Status = TramiteTask.Status
@@ -29,6 +31,42 @@ SHOWN = (
     Status.FAILED,
     Status.CANCELLED,
 )
+TASKS, CLAIMS = "admin:queues_tramitetask_changelist", "admin:brain_claim_changelist"
+# By the name of its count: what to say of it, and the list that shows the rows.
+WORRIES: tuple[tuple[str, Any, str, str], ...] = (
+    (
+        Status.IN_DOUBT.value,
+        ngettext_lazy(
+            "appeal may have been sent: decide", "appeals may have been sent: decide each"
+        ),
+        TASKS,
+        "status__exact=in_doubt",
+    ),
+    (
+        "unproven_claims",
+        ngettext_lazy("unproven claim", "unproven claims"),
+        CLAIMS,
+        "status__exact=unproven",
+    ),
+    (
+        "undecided_claims",
+        ngettext_lazy("claim was never decided", "claims were never decided"),
+        CLAIMS,
+        "status__exact=started",
+    ),
+    (
+        "unqueued_claims",
+        ngettext_lazy("case is ours but not queued", "cases are ours but not queued"),
+        CLAIMS,
+        "queued=no",
+    ),
+    (
+        Status.HELD.value,
+        ngettext_lazy("appeal waits for an authorisation", "appeals wait for an authorisation"),
+        TASKS,
+        "status__exact=held",
+    ),
+)
 
 
 def environment(request: HttpRequest) -> list[Any] | None:
@@ -41,6 +79,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     now = timezone.now()
     return context | {
         "title": _("Overview"),
+        **banner(request),
         "brain": cycles.status(now),
         "worries": worries(),
         "states": states(),
@@ -53,7 +92,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def states() -> list[dict[str, Any]]:
-    counted = dict(TramiteTask.objects.values_list("status").annotate(Count("id")))
+    counted = _appeals()
     url = reverse("admin:queues_tramitetask_changelist")
     return [
         {
@@ -94,36 +133,21 @@ def _by_site(tasks: Any) -> dict[str, int]:
 
 def worries() -> list[dict[str, Any]]:
     """What a person should look at, worst first; nothing when all is well."""
-    tasks = reverse("admin:queues_tramitetask_changelist")
-    claims = reverse("admin:brain_claim_changelist")
-    status = cycles.status(timezone.now())
-    counted = {state["label"]: state["count"] for state in states()}
-    found = [
-        (
-            counted[Status.IN_DOUBT.label],
-            _("appeals may have been sent: decide each"),
-            f"{tasks}?status__exact=in_doubt",
-        ),
-        (status["unproven_claims"], _("unproven claims"), f"{claims}?status__exact=unproven"),
-        (
-            status["undecided_claims"],
-            _("claims were never decided"),
-            f"{claims}?status__exact=started",
-        ),
-        (status["unqueued_claims"], _("cases are ours but not queued"), f"{claims}?queued=no"),
-        (
-            counted[Status.HELD.label],
-            _("appeals wait for an authorisation"),
-            f"{tasks}?status__exact=held",
-        ),
-    ]
+    counts = _appeals() | cycles.status(timezone.now())
     broken = [
         {"count": "", "text": f"{row.site_id}: {row.last_error}", "url": _page_of(row)}
         for row in Organismo.objects.filter(active=True).exclude(last_error="")
     ]
     return broken + [
-        {"count": count, "text": text, "url": url} for count, text, url in found if count
+        {"count": count, "text": text % count, "url": f"{reverse(page)}?{query}"}
+        for name, text, page, query in WORRIES
+        if (count := counts.get(name, 0))
     ]
+
+
+def _appeals() -> dict[str, int]:
+    """How many there are of each status."""
+    return dict(TramiteTask.objects.values_list("status").annotate(Count("id")))
 
 
 def _page_of(row: Organismo) -> str:

@@ -1,0 +1,166 @@
+"""Distribution, live: who gets people, what is stuck, whom nobody can take, and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import nlargest
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.decorators import permission_required
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from brain import standing
+from brain.assigning import DISTRIBUTION
+from brain.models import DistributionBatch
+from brain.shares import LEVEL_NAMES, LEVEL_TONES
+from brain.standing import Standing
+from devices.models import Device
+from orchestrator_site.clock import db_now
+from orchestrator_site.dashboard.alerts import banner
+from orchestrator_site.models import Pause
+from queues import blockers
+from queues.models import DistributionConfig, Generator, NbcRecord, QueueEntry
+
+ENDINGS = 20
+STUCK = 10
+LOOKED_AT = 2000  # of the people who wait, for what they wait for
+Person = NbcRecord.Status
+# What is counted of the people: those who are not done with.
+SHOWN = (Person.PENDING, Person.P1, Person.AFTER_MIDNIGHT, Person.FAILED)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A generator: how it stands, its tasks, and its part of the open batch."""
+
+    standing: Standing
+    queued: int
+    active: int
+    slots: int
+    used: int
+
+    @property
+    def level(self) -> Any:
+        return LEVEL_NAMES[self.standing.level]
+
+    @property
+    def tone(self) -> str:
+        return LEVEL_TONES[self.standing.level]
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """People who wait for the same."""
+
+    people: int
+    text: str
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """The dashboard; it asks for itself every few seconds."""
+    if not request.user.has_perm("queues.view_generator"):
+        raise PermissionDenied
+    context = {**admin.site.each_context(request), **banner(request), **_context(db_now())}
+    return TemplateResponse(request, "admin/distribution/dashboard.html", context)
+
+
+@require_POST
+@permission_required("queues.operate_generator", login_url="admin:login", raise_exception=True)
+def switch(request: HttpRequest) -> HttpResponse:
+    """Pause and Resume."""
+    asked, reason = request.POST.get("do"), _("on the dashboard of distribution")
+    if asked == "pause":
+        Pause.begin(DISTRIBUTION, reason)
+    elif asked == "resume":
+        Pause.end(DISTRIBUTION, reason)
+    return redirect("distribution")
+
+
+def _context(now: datetime) -> dict[str, Any]:
+    config = DistributionConfig.current()
+    stuck = Device.objects.stuck(now - config.minutes("stuck")).order_by("task_start_time", "pk")
+    batch = DistributionBatch.objects.filter(is_open=True).first()
+    return {
+        "title": _("Distribution"),
+        "config": config,
+        "paused": Pause.of(DISTRIBUTION),
+        "batch": batch,
+        "lines": lines(config, batch, now),
+        "people": people(),
+        "stuck": stuck[:STUCK],
+        "more_stuck": max(0, stuck.count() - STUCK),
+        "blocked": blocked(now),
+        "looked_at": LOOKED_AT,
+        "endings": endings(),
+    }
+
+
+def lines(config: DistributionConfig, batch: DistributionBatch | None, now: datetime) -> list[Line]:
+    live = QueueEntry.objects.filter(status__in=QueueEntry.LIVE).order_by()
+    tasks = {(name, status): n for name, status, n in _counted(live, "generator_id", "status")}
+    slots, used = (batch.slots, batch.used) if batch else ({}, {})
+    return [
+        Line(
+            standing=one,
+            queued=tasks.get((one.generator.name, QueueEntry.WAITING), 0),
+            active=sum(tasks.get((one.generator.name, status), 0) for status in QueueEntry.LIVE),
+            slots=slots.get(one.generator.name, 0),
+            used=used.get(one.generator.name, 0),
+        )
+        for one in standing.of_all(config, now)
+    ]
+
+
+def people() -> list[dict[str, Any]]:
+    rows = NbcRecord.objects.filter(status__in=SHOWN).order_by()
+    counted = dict(_counted(rows, "status"))
+    return [
+        {"status": one, "count": counted.get(one, 0), "tone": NbcRecord.TONES[one]} for one in SHOWN
+    ]
+
+
+def blocked(now: datetime) -> list[Blocked]:
+    """What the next people wait for, most people first."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for blocker in NbcRecord.objects.due(now).values_list("blocker", flat=True)[:LOOKED_AT]:
+        groups.setdefault(_likeness(blocker), []).append(blocker)
+    found = [Blocked(len(group), _described(group, now)) for group in groups.values()]
+    return sorted(found, key=lambda one: (-one.people, one.text))
+
+
+def endings() -> list[QueueEntry]:
+    """The last tasks that ended. Asked for by generator, which is how the index has them."""
+    done = QueueEntry.objects.filter(status=QueueEntry.Status.COMPLETE).order_by("-processed_at")
+    names = Generator.objects.values_list("name", flat=True)
+    found = [
+        row for name in names for row in done.filter(generator_id=name).defer("task_data")[:ENDINGS]
+    ]
+    return nlargest(ENDINGS, found, key=lambda row: (row.processed_at, row.pk))
+
+
+def _counted(rows: Any, *names: str) -> Any:
+    return rows.values_list(*names).annotate(Count("pk"))
+
+
+def _likeness(blocker: Mapping[str, Any]) -> str:
+    """Equal where people wait for the same; those who rest do, whatever the minute."""
+    return json.dumps(blocker) if blocker.get("kind") == "nobody" else blocker.get("kind", "")
+
+
+def _described(group: list[Mapping[str, Any]], now: datetime) -> str:
+    kind = group[0].get("kind")
+    if kind is None:
+        return _("nobody has looked yet: the next round will")
+    if kind == "window":
+        return blockers.describe(min(group, key=lambda one: one["until"]), now)
+    return blockers.describe(group[0], now)

@@ -1,0 +1,173 @@
+"""Devices. Here, because releasing one ends the task that holds it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+from unfold.decorators import display
+
+from devices.models import DevDevice, Device
+from orchestrator_site.admin import VerbAdmin, badge, moment
+from orchestrator_site.cells import plain_table
+from orchestrator_site.clock import db_now
+from orchestrator_site.models import Event
+from queues import recording
+from queues.models import DistributionConfig
+from queues.verbs import DEVICE_VERBS
+
+EVENTS = 50
+
+
+class HeldFilter(admin.SimpleListFilter):
+    title = pgettext_lazy("device", "held")
+    parameter_name = "held"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("free", _("Free")),
+            ("held", pgettext_lazy("device", "Held")),
+            ("stuck", _("Stuck")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "stuck":
+            return queryset.filter(is_stuck=True)
+        if self.value() in ("free", "held"):
+            return queryset.filter(available=self.value() == "free")
+        return queryset
+
+
+@admin.register(Device)
+class DeviceAdmin(VerbAdmin):
+    """Held ones first, the longest held at the top."""
+
+    verbs = DEVICE_VERBS
+    list_display = (
+        "device",
+        "fleet",
+        "process",
+        "instance",
+        "service",
+        "is_online",
+        "held_by",
+        "since",
+        "failures",
+        "seen",
+    )
+    list_filter: tuple[Any, ...] = (
+        HeldFilter,
+        "fleet",
+        "process",
+        "status",
+        "online",
+        "instance",
+    )
+    search_fields = ("device", "device_name", "=current_task", "=task_id")
+    ordering = ("available", "task_start_time", "device")
+    list_per_page = 100
+    show_full_result_count = False
+    fieldsets = (
+        (None, {"fields": ("fleet", "device", "device_name", "process", "instance", "online")}),
+        (_("Service"), {"fields": ("service", "status_reason", "failures", "probe_at")}),
+        (_("Task"), {"fields": ("held_by", "current_task", "since", "updated_at", "seen")}),
+        (_("What happened"), {"fields": ("events",)}),
+    )
+    readonly_fields = (
+        "service",
+        "status_reason",
+        "failures",
+        "probe_at",
+        "held_by",
+        "current_task",
+        "since",
+        "updated_at",
+        "seen",
+        "events",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        before = db_now() - DistributionConfig.current().minutes("stuck")
+        stuck = Device.objects.stuck(before).filter(pk=OuterRef("pk"))
+        return super().get_queryset(request).annotate(is_stuck=Exists(stuck))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Device | None = None) -> bool:
+        """Not under a task that goes on."""
+        return super().has_delete_permission(request, obj) and (obj is None or obj.available)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Deleting is for single rows: the list would not ask whether each is free."""
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def save_model(self, request: HttpRequest, obj: Device, form: Any, change: bool) -> None:
+        before = recording.stored(obj)
+        if change:  # the machine's own fields may have changed since the form was opened
+            obj.save(update_fields=form.changed_data)
+        else:
+            super().save_model(request, obj, form, change)
+        recording.note(obj, before)
+
+    @display(description=_("service"), ordering="status")
+    def service(self, row: Device) -> SafeString:
+        return badge(row.status_reason or row.status, row.get_status_display(), row.tone)
+
+    @display(description=_("online"), ordering="online")
+    def is_online(self, row: Device) -> SafeString:
+        if row.online:
+            return badge("online", _("Online"), "ok")
+        return badge("offline", _("Offline"), "off")
+
+    @display(description=_("held by"), ordering="task_id")
+    def held_by(self, row: Any) -> str | SafeString:
+        if row.available is not False:
+            return "-"
+        words, tone = (
+            (_("stuck"), "bad")
+            if getattr(row, "is_stuck", False)
+            else (pgettext_lazy("device", "held"), "busy")
+        )
+        state = badge(row.current_task, words, tone)
+        if row.task_id is None:
+            return state
+        url = reverse("admin:queues_queueentry_change", args=[row.task_id])
+        shown = '<span class="nowrap">{} <a href="{}">{}</a></span>'
+        return format_html(shown, state, url, row.task_id)
+
+    @display(description=_("since"), ordering="task_start_time")
+    def since(self, row: Device) -> SafeString:
+        return moment(row.task_start_time)
+
+    @display(description=_("last heartbeat"), ordering="heartbeat_at")
+    def seen(self, row: Device) -> SafeString:
+        return moment(row.heartbeat_at)
+
+    @display(description=_("events"))
+    def events(self, row: Device) -> SafeString:
+        labels = [model._meta.label_lower for model in (Device, DevDevice)]
+        found = Event.objects.filter(object_type__in=labels, object_id=str(row.pk))[:EVENTS]
+        lines = (
+            (moment(one.at), f"{one.old} → {one.new}", one.reason, f"{one.actor_kind} {one.actor}")
+            for one in found
+        )
+        return plain_table((_("at"), _("change"), _("reason"), _("by")), lines)
+
+
+@admin.register(DevDevice)
+class DevDeviceAdmin(DeviceAdmin):
+    """The other fleet, by the same code."""
+
+    list_filter = (HeldFilter, "process", "status", "online", "instance")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        (title, first), *others = super().get_fieldsets(request, obj)
+        fields = tuple(name for name in first["fields"] if name != "fleet")
+        return ((title, {**first, "fields": fields}), *others)

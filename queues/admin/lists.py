@@ -1,0 +1,67 @@
+"""What long lists and the pages of their rows have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.core.paginator import Paginator
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from orchestrator_site import telling
+from orchestrator_site.admin import ReadOnlyAdmin
+from orchestrator_site.cells import moment, plain_table
+from orchestrator_site.models import Event
+
+COUNTED = 10_000
+EVENTS = 200
+
+
+class CappedPaginator(Paginator):
+    """Counts no further than anybody turns pages: to count a million rows takes seconds."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return rows.order_by()[:COUNTED].count()
+
+
+class LongListAdmin(ReadOnlyAdmin):
+    """A table of a machine's with no end."""
+
+    paginator = CappedPaginator
+
+
+def page_of(row: Any) -> str:
+    """The address of the row's page."""
+    meta = row._meta
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
+
+
+def link(row: Any, text: Any = None) -> SafeString:
+    return format_html('<a href="{}">{}</a>', page_of(row), row if text is None else text)
+
+
+def thread(case_id: UUID) -> SafeString:
+    """All that happened to a case, or the latest of it."""
+    events = list(Event.objects.filter(case_id=case_id).order_by("-id")[: EVENTS + 1])
+    lines = [
+        (
+            moment(event.at),
+            telling.kind(event.object_type),
+            telling.change(event),
+            event.reason,
+            f"{event.get_actor_kind_display()} {event.actor}",
+        )
+        for event in reversed(events[:EVENTS])
+    ]
+    shown = plain_table((_("at"), _("what"), _("change"), _("reason"), _("by")), lines)
+    if len(events) <= EVENTS:
+        return shown
+    url = reverse("admin:orchestrator_site_event_changelist")
+    older = format_html('<p><a href="{}?q={}">{}</a></p>', url, case_id, _("There are older ones."))
+    return older + shown

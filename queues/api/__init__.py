@@ -1,0 +1,1 @@
+"""Devices, people to look up, their tasks and their results over HTTP."""
