@@ -1,6 +1,5 @@
 # make run | test | demo | bench | lint
 PY := .venv/bin/python
-PORT ?= 8000
 
 .PHONY: setup run test demo bench lint clean
 
@@ -13,7 +12,7 @@ setup: .venv/installed
 	@touch $@
 
 run: setup
-	@exec $(PY) manage.py start --port $(PORT)
+	@exec $(PY) manage.py start $(if $(PORT),--port $(PORT))
 
 demo: setup
 	@$(PY) manage.py demo

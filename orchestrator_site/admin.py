@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
@@ -16,18 +17,20 @@ from django.db.models import ForeignKey, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
+from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from orchestrator_site import verbs
-from orchestrator_site.models import ApiKey, Event, Lease, Pause
+from orchestrator_site import telling, verbs
+from orchestrator_site.alerting import ALERT_VERBS
+from orchestrator_site.cells import badge, moment
+from orchestrator_site.inputs import PermissionsInWords
+from orchestrator_site.models import Alert, AlertRule, ApiKey, Event, Lease, Pause
 from orchestrator_site.verbs import Verb
 
 EXAMPLES = 3
@@ -47,6 +50,27 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        events = Event.objects.filter(**self._events_of(object_id))
+        context = {**(extra_context or {}), "show_history": events.exists()}
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """What happened to the row is told by its events."""
+        url = reverse("admin:orchestrator_site_event_changelist")
+        return HttpResponseRedirect(f"{url}?{urlencode(self._events_of(object_id))}")
+
+    def _events_of(self, object_id: str | None) -> dict[str, str]:
+        return {"object_type": self.opts.label_lower, "object_id": unquote(object_id or "")}
 
 
 class VerbAdmin(ModelAdmin):
@@ -154,30 +178,34 @@ def _tell(request: HttpRequest, tally: verbs.Tally) -> None:
         messages.error(request, _("%(n)d more were refused.") % {"n": more})
 
 
-def badge(value: str, text: Any, colour: str) -> SafeString:
-    """A state as a coloured word; `colour` is ok, busy, wait, warn, bad or off."""
-    return format_html('<span class="state state-{}" title="{}">{}</span>', colour, value, text)
+class KindFilter(admin.SimpleListFilter):
+    title = _("object type")
+    parameter_name = "object_type"
 
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        types = Event.objects.order_by("object_type").values_list("object_type", flat=True)
+        return [(one, telling.kind(one)) for one in types.distinct()]
 
-def moment(at: datetime | None) -> SafeString:
-    """A time, short, in the reader's zone; the whole of it on hover."""
-    if at is None:
-        return mark_safe("-")
-    local = timezone.localtime(at)
-    today = local.date() == timezone.localdate()
-    short = local.strftime("%H:%M:%S") if today else date_format(local, "j M H:i")
-    return format_html(
-        '<time class="nowrap" datetime="{}" title="{}">{}</time>',
-        at.isoformat(),
-        local.strftime("%Y-%m-%d %H:%M:%S %Z"),
-        short,
-    )
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(object_type=self.value()) if self.value() else queryset
 
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
-    list_display = ("when", "object_type", "object_id", "old", "new", "reason", "actor", "case_id")
-    list_filter = ("object_type", "new", "actor_kind")
+    list_display = ("when", "kind", "object_id", "change", "reason", "actor", "case_id")
+    list_filter = (KindFilter, "new", "actor_kind")
+    readonly_fields = ("kind", "change")
+    fields = (
+        "at",
+        "kind",
+        "object_id",
+        "change",
+        "reason",
+        "actor_kind",
+        "actor",
+        "case_id",
+        "data",
+    )
     search_fields = ("=case_id", "=object_id", "reason", "actor")
     date_hierarchy = "at"
 
@@ -185,22 +213,140 @@ class EventAdmin(ReadOnlyAdmin):
     def when(self, row: Event) -> SafeString:
         return moment(row.at)
 
+    @display(description=_("object type"), ordering="object_type")
+    def kind(self, row: Event) -> str:
+        return telling.kind(row.object_type)
+
+    @display(description=_("change"), ordering="new")
+    def change(self, row: Event) -> str:
+        return telling.change(row)
+
 
 @admin.register(Lease)
 class LeaseAdmin(ReadOnlyAdmin):
-    list_display = ("name", "holder", "epoch", "expires_at")
+    list_display = ("name", "holder", "epoch", "expires")
+
+    @display(description=_("expires at"), ordering="expires_at")
+    def expires(self, row: Lease) -> SafeString:
+        return moment(row.expires_at)
 
 
 @admin.register(Pause)
 class PauseAdmin(ReadOnlyAdmin):
-    list_display = ("name", "since", "by", "reason")
+    list_display = ("name", "begun", "by", "reason")
+
+    @display(description=_("since"), ordering="since")
+    def begun(self, row: Pause) -> SafeString:
+        return moment(row.since)
+
+
+@admin.register(AlertRule)
+class AlertRuleAdmin(SimpleHistoryAdmin, ModelAdmin):
+    list_display = ("name", "measured", "beyond", "for_seconds", "state", "enabled")
+    list_filter = ("severity", "enabled")
+    search_fields = ("name", "measure")
+    readonly_fields = ("meaning",)
+    fields = (
+        "name",
+        "measure",
+        "meaning",
+        "threshold",
+        "for_seconds",
+        "severity",
+        "enabled",
+        "cooldown_minutes",
+        "emails",
+    )
+
+    @display(description=_("measure"), ordering="measure")
+    def measured(self, row: AlertRule) -> str:
+        return row.title
+
+    @display(description=_("threshold"), ordering="threshold")
+    def beyond(self, row: AlertRule) -> str:
+        return row.limit
+
+    @display(description=_("severity"), ordering="severity")
+    def state(self, row: AlertRule) -> SafeString:
+        return badge(row.severity, row.get_severity_display(), row.tone)
+
+    @display(description=_("what is measured"))
+    def meaning(self, row: AlertRule) -> str:
+        return f"{row.definition.help} ({row.limit})" if row.definition else "-"
+
+
+@admin.register(Alert)
+class AlertAdmin(VerbAdmin, ReadOnlyAdmin):
+    verbs = ALERT_VERBS
+    list_display = ("about", "severity", "state", "message", "since", "seen")
+    list_filter = ("status", "rule__severity", "rule")
+    list_select_related = ("rule",)
+    search_fields = ("subject", "message", "rule__name", "=case_id")
+    date_hierarchy = "first_seen_at"
+    readonly_fields = ("state", "severity", "acknowledged", "thread")
+    fields = (
+        "rule",
+        "severity",
+        "subject",
+        "state",
+        "message",
+        "value",
+        "first_seen_at",
+        "last_seen_at",
+        "raised_at",
+        "acknowledged",
+        "resolved_at",
+        "notified_at",
+        "notify_error",
+        "thread",
+    )
+
+    @display(description=_("alert"), ordering="subject")
+    def about(self, row: Alert) -> str:
+        return row.heading
+
+    @display(description=_("severity"), ordering="rule__severity")
+    def severity(self, row: Alert) -> SafeString:
+        return badge(row.rule.severity, row.rule.get_severity_display(), row.rule.tone)
+
+    @display(description=_("status"), ordering="status")
+    def state(self, row: Alert) -> SafeString:
+        return badge(row.status, row.get_status_display(), row.tone)
+
+    @display(description=_("since"), ordering="first_seen_at")
+    def since(self, row: Alert) -> SafeString:
+        return moment(row.first_seen_at)
+
+    @display(description=_("last seen"), ordering="last_seen_at")
+    def seen(self, row: Alert) -> SafeString:
+        return moment(row.last_seen_at)
+
+    @display(description=_("acknowledged by"))
+    def acknowledged(self, row: Alert) -> str | SafeString:
+        event = row.acknowledgement
+        if event is None:
+            return "-"
+        return format_html("{} {}: {}", event.actor, moment(event.at), event.reason)
+
+    @display(description=_("thread"))
+    def thread(self, row: Alert) -> SafeString:
+        url = reverse("admin:orchestrator_site_event_changelist")
+        return format_html('<a href="{}?q={}">{}</a>', url, row.case_id, _("All its events"))
 
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
-    list_display = ("name", "user", "prefix", "scope", "expires_at", "last_used_at")
+    list_display = ("name", "user", "prefix", "scope", "expires", "used")
     autocomplete_fields = ("user",)
     readonly_fields = ("prefix", "last_used_at")
+
+    @display(description=_("expires at"), ordering="expires_at")
+    def expires(self, row: ApiKey) -> SafeString:
+        return moment(row.expires_at)
+
+    @display(description=_("last used"), ordering="last_used_at")
+    def used(self, row: ApiKey) -> SafeString:
+        return moment(row.last_used_at)
 
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
@@ -223,7 +369,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(PermissionsInWords, DjangoUserAdmin, ModelAdmin):
     """Superusers are made, changed and deleted by superusers alone."""
 
     form = UserChangeForm
@@ -246,7 +392,7 @@ def _may_touch(request: HttpRequest, user: User | None) -> bool:
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(PermissionsInWords, DjangoGroupAdmin, ModelAdmin):
     pass
 
 

@@ -11,9 +11,13 @@ class OrchestratorSiteConfig(AppConfig):
 
     def ready(self) -> None:
         from orchestrator_site import (
+            alerting,
             checks,  # noqa: F401  registers the system checks
+            metrics,
             roles,
         )
 
         # Permissions exist only after a migration: the roles follow each app's.
         post_migrate.connect(roles.sync, dispatch_uid="roles")
+        post_migrate.connect(alerting.make_rules, sender=self, dispatch_uid="alert rules")
+        metrics.register(metrics.ground)

@@ -47,5 +47,11 @@ def redact(text: str) -> str:
 def _known() -> list[str]:
     """The secrets that this process was configured with."""
     passwords = [str(database.get("PASSWORD") or "") for database in settings.DATABASES.values()]
-    ours = (settings.XVIA_PASSWORD, settings.AWS_SECRET_ACCESS_KEY, settings.SECRET_KEY)
+    ours = (
+        settings.XVIA_PASSWORD,
+        settings.AWS_SECRET_ACCESS_KEY,
+        settings.SECRET_KEY,
+        settings.EMAIL_HOST_PASSWORD,
+        settings.METRICS_TOKEN,
+    )
     return [secret for secret in (*ours, *passwords) if secret]

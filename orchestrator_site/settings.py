@@ -10,6 +10,7 @@ import secrets
 import socket
 from contextlib import suppress
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import environ
@@ -241,7 +242,14 @@ UNFOLD = {
     "SITE_SYMBOL": "hub",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "SHOW_LANGUAGES": False,
+    "SHOW_LANGUAGES": True,
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("orchestrator/favicon.svg"),
+        }
+    ],
     "STYLES": [lambda request: static("orchestrator/room.css")],
     "DASHBOARD_CALLBACK": "orchestrator_site.dashboard.overview.context",
     "ENVIRONMENT": "orchestrator_site.dashboard.overview.environment",
@@ -250,6 +258,20 @@ UNFOLD = {
         "navigation": "orchestrator_site.dashboard.menu.navigation",
     },
 }
+
+# --- Alerts and metrics -----------------------------------------------------------------------
+# Where people reach the control room, for links in e-mails.
+SITE_URL = env.str("SITE_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])
+# Without a mail server, e-mails are written to the standard output.
+_mail = env.email_url_config(env.str("EMAIL_URL", default="") or "consolemail://")
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"], _mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = (_mail.get(f"EMAIL_USE_{name}", False) for name in ("TLS", "SSL"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="orchestrator@localhost")
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- The demo world ---------------------------------------------------------------------------
 DEMO = env.bool("DEMO", default=ORIGIN_IS_EMBEDDED)
@@ -281,6 +303,20 @@ BROWSER_EXECUTABLE = env.str("BROWSER_EXECUTABLE", default="")
 BROWSER_HEADLESS = env.bool("BROWSER_HEADLESS", default=True)
 PAGE_TIMEOUT = timedelta(seconds=env.int("PAGE_TIMEOUT_SECONDS", default=30))
 
+# --- Scrapers ---------------------------------------------------------------------------------
+# Where people may let the application call: whatever else they write is refused.
+SCRAPER_ALLOWED_NETWORKS = tuple(
+    ip_network(text.strip())
+    for text in env.list(
+        "SCRAPER_ALLOWED_NETWORKS", default=["127.0.0.0/8", "::1/128"] if DEMO else []
+    )
+)
+SCRAPER_ALLOWED_HOSTS = [name.strip() for name in env.list("SCRAPER_ALLOWED_HOSTS", default=[])]
+SCRAPER_IN_FLIGHT = env.int("SCRAPER_IN_FLIGHT", default=500)  # calls at once from one worker
+# Whose midnight RETRY_AFTER_MIDNIGHT waits for.
+IMSS_TIME_ZONE = env.str("IMSS_TIME_ZONE", default="America/Mexico_City")
+SCRAPER_TIMEOUT = timedelta(seconds=env.int("SCRAPER_TIMEOUT_SECONDS", default=120))
+
 # --- django-q2: it wakes and supervises, the truth is in our own tables -----------------------
 LOOP_SESSION = timedelta(seconds=env.int("LOOP_SESSION_SECONDS", default=600))
 # Longer than a session, its grace, and one piece of work begun at the end of it.
@@ -303,9 +339,9 @@ Q_CLUSTER = {
         # taken, and for the canary, which tells that the cluster works.
         name: {"workers": size, "timeout": _q_timeout, "retry": _q_timeout * 3 + 60}
         for name, size in {
-            "brain": 4,
+            "brain": 5,
             "workers": WORKER_SLOTS + 2,
-            "scrapers": 2,
+            "scrapers": 4,
             "postprocessing": 2,
         }.items()
     },

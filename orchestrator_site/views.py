@@ -11,16 +11,19 @@ from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
+from django.views import defaults
 from django.views.decorators.http import require_POST
 from rest_framework import serializers
 
 from brain import cycles
+from orchestrator_site.api.errors import answer
 from orchestrator_site.api.files import stored_file
 from orchestrator_site.api.views import ReadOnlyViewSet
 from orchestrator_site.models import Event, Pause
 from queues import doorbell
 from queues.models import EvidenceFile
 
+API = "/api/"
 # Where files are kept, and the permission to see them.
 FILES = {
     "authorisations/": "brain.view_clientauthorisation",
@@ -61,6 +64,20 @@ def brain_switch(request: HttpRequest) -> HttpResponse:
         doorbell.ring("brain", "brain.tasks.cycle_now")
         messages.success(request, _("A cycle was asked for: it begins within seconds."))
     return redirect("admin:index")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """No such address: scripts get the API's shape, people a page."""
+    if request.path.startswith(API):
+        return answer("not_found", _("There is nothing at this address."), 404)
+    return defaults.page_not_found(request, exception)
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """A defect of ours."""
+    if request.path.startswith(API):
+        return answer("error", _("Something went wrong on our side."), 500)
+    return defaults.server_error(request)
 
 
 class EventSerializer(serializers.ModelSerializer[Event]):

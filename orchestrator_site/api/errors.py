@@ -9,7 +9,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError
 from django.db.models import ProtectedError
-from django.http import Http404
+from django.http import Http404, JsonResponse
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, serializers, status
 from rest_framework.response import Response
@@ -38,6 +38,11 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     set_rollback()
     response.data = {"error": _problem(error, response)}
     return response
+
+
+def answer(code: str, message: str, status_code: int) -> JsonResponse:
+    """An error outside of the API's views, in the same shape."""
+    return JsonResponse({"error": {"code": code, "message": message}}, status=status_code)
 
 
 def _known(error: Exception) -> Exception:

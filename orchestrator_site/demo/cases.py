@@ -5,7 +5,7 @@ Nothing here is computed by the code that the demo tries. People, clients and nu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 XALOC, MADRID, BASE = "xaloc_girona", "madrid", "base_online"
@@ -258,7 +258,13 @@ MADRID_CASES = (
 
 BASE_CASES = (
     DemoCase(3004, BASE, "a client without authorisation", HELD, {"numclient": 7001}),
-    DemoCase(3005, BASE, "a client whose authorisation ended", HELD, {"numclient": 7002}),
+    DemoCase(
+        3005,
+        BASE,
+        "a client whose authorisation ended",
+        replace(HELD, reason="expired on"),
+        {"numclient": 7002},
+    ),
     DemoCase(3006, BASE, "a person is faster (browser)", LOST, fault=Fault("intranet", "steal")),
     DemoCase(
         3007,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import requests
@@ -15,8 +17,9 @@ from django.conf import settings
 from brain import cycles
 from brain.models import RecursosExp
 from orchestrator_site.actors import ActorKind, acting_as
-from orchestrator_site.demo import seeding
+from orchestrator_site.demo import distributing, seeding
 from orchestrator_site.demo.cases import CASES
+from orchestrator_site.demo.distributing import PersonOutcome
 from orchestrator_site.demo.judging import Outcome, judge_all
 from orchestrator_site.sessions import me
 from queues.models import TramiteTask
@@ -25,48 +28,81 @@ from queues.workers import TramiteWorker
 Tell = Callable[[str, int, int], None]  # what, how many done, of how many
 
 
-class WorldDown(Exception):
-    """The demo world did not come up."""
+class NotUp(Exception):
+    """A process that the pass needs did not come up."""
 
 
-def run(tell: Tell = lambda what, done, of: None) -> list[Outcome]:
-    """Seed, claim, file, let a person interfere, claim and file again; what came of each case."""
+@dataclass(frozen=True)
+class Passed:
+    """What came of each case and each person, and what must not be, whoever it happened to."""
+
+    cases: list[Outcome]
+    people: list[PersonOutcome]
+    faults: list[str]
+
+
+def run(tell: Tell = lambda what, done, of: None) -> Passed:
+    """Appeals: claim, file, let a person interfere, claim and file again. Then people: distribute
+    and look up. The application serves meanwhile: scrapers report to it."""
     seeding.seed()
-    with world():
+    with world(), web() as address:
         _cycle(tell)
         _file_all(tell)
         _interfere()
         _cycle(tell)
         _file_all(tell)
-    return judge_all()
+        seeding.seed_distribution(address)
+        people = distributing.run(tell)
+    return Passed(judge_all(), people, distributing.faults())
 
 
 @contextmanager
 def world() -> Iterator[None]:
     """The demo world in its own process, for the length of the block."""
+    with _process("demoworld", up=f"{settings.DEMO_WORLD_URL}/_up"):
+        yield
+
+
+@contextmanager
+def web() -> Iterator[str]:
+    """The application, served by a process of its own; its address."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with _process("web", "--port", str(port), up=f"{address}/healthz"):
+        yield address
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _process(*command: str, up: str) -> Iterator[None]:
     manage = str(Path(settings.BASE_DIR) / "manage.py")
     process = subprocess.Popen(
-        [sys.executable, manage, "demoworld"],
+        [sys.executable, manage, *command],
         env=dict(settings.ENVIRON),
         stdout=subprocess.DEVNULL,
     )
     try:
-        _wait_until_up(process)
+        _wait_until_up(process, up)
         yield
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _wait_until_up(process: subprocess.Popen[bytes]) -> None:
+def _wait_until_up(process: subprocess.Popen[bytes], address: str) -> None:
     until = time.monotonic() + 30
     while time.monotonic() < until and process.poll() is None:
         try:
-            if requests.get(f"{settings.DEMO_WORLD_URL}/_up", timeout=2).ok:
+            if requests.get(address, timeout=2).ok:
                 return
         except requests.RequestException:
             time.sleep(0.1)
-    raise WorldDown(f"The demo world did not come up on {settings.DEMO_WORLD_URL}.")
+    raise NotUp(f"{address} did not come up.")
 
 
 def _cycle(tell: Tell) -> None:

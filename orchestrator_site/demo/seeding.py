@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import Group, User
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from brain.models import ClientAuthorisation, Flow, Organismo, RecursosExp
+from devices.models import Device
+from orchestrator_site import roles
 from orchestrator_site.demo import cases
 from orchestrator_site.demo.flows import FLOWS
 from orchestrator_site.demo.origin import create_origin
-from orchestrator_site.demo.world import faults
+from orchestrator_site.demo.people import PEOPLE, DemoPerson
+from orchestrator_site.demo.world import faults, reporting, scraper_books, scrapers
 from orchestrator_site.demo.world.pdf import pdf
 from orchestrator_site.demo.world.store import opened
+from orchestrator_site.models import ApiKey
+from queues.models import Endpoint, Generator, NbcRecord
 
 INTRANET = "/intranet/xvia-grupoeuropa/public"
 CASE_PDF = {
@@ -24,6 +31,16 @@ CASE_PDF = {
     "source": "intranet",
     "path": "/servicio/recursos/{idRecurso}/pdf",
 }
+# The instances of each generator's devices, and where their scraper listens in the world.
+MASTERS = ("MASTER-01", "MASTER-02")
+POOLS = {
+    "G_IAD": {"IAD-01": "iad/01", "IAD-02": "iad/02"},
+    "G_IAD2": {"IAD2-01": "iad2/01", "IAD2-02": "iad2/02"},
+    "G_MASTER": {"": "master/01"},
+    "G_SISEC": {"SISEC-OM": "sisec/om", "SISEC-GDL": "sisec/gdl", "SISEC-MTY": "sisec/mty"},
+}
+DEVICES_EACH = 6
+SCRAPER = "demo-scraper"
 AUTHORISATION = {"name": "autorizacion.pdf", "source": "authorisation"}
 
 
@@ -94,6 +111,55 @@ def seed() -> None:
         pass
     for case in missing:
         _set_fault(case)
+
+
+def seed_distribution(web: str) -> None:
+    """The pools, their endpoints, and whom the scrapers report to: `web`, http://host:port."""
+    for name, instances in POOLS.items():
+        generator = Generator.objects.get(name=name)
+        for instance, place in instances.items():
+            url = f"{settings.DEMO_WORLD_URL}/scrapers/{place}/"
+            Endpoint.objects.get_or_create(generator=generator, url=url, instance=instance)
+        _devices(generator, [instance for instance in instances if instance] or [*MASTERS])
+    known = reporting.recipient()
+    if known is None or known.url != web or ApiKey.of(known.key) is None:
+        reporting.report_to(reporting.Recipient(web, _scraper_key()))
+
+
+def seed_people(people: Sequence[DemoPerson] = PEOPLE) -> None:
+    """People to look up, and what the scrapers will do with each."""
+    present = set(NbcRecord.objects.values_list("nbc_id", flat=True))
+    missing = [person for person in people if person.nbc_id not in present]
+    scrapers.declare([scraper_books.Person(one.curp, one.behaviour) for one in missing])
+    for person in missing:
+        data = {"curp": person.curp, "nombre": "Inventada", "story": person.story}
+        NbcRecord.objects.create(nbc_id=person.nbc_id, curp=person.curp, data=data)
+
+
+def _devices(generator: Generator, instances: list[str]) -> None:
+    for number in range(DEVICES_EACH):
+        instance = instances[number % len(instances)]
+        device = f"{instance}-{number + 1:03d}"
+        Device.objects.get_or_create(
+            fleet=generator.fleet,
+            device=device,
+            defaults={
+                "device_name": f"{generator.short_name} {number + 1}",
+                "process": generator.process,
+                "instance": instance,
+            },
+        )
+
+
+def _scraper_key() -> str:
+    """A new key for the scrapers, in place of the old ones."""
+    user, _created = User.objects.get_or_create(username=SCRAPER)
+    user.groups.add(Group.objects.get(name=roles.SCRAPER))
+    ApiKey.objects.filter(user=user).delete()
+    row = ApiKey(name="demo scrapers", user=user, scope=ApiKey.Scope.OPERATE)
+    key = row.issue()
+    row.save()
+    return key
 
 
 def _set_fault(case: cases.DemoCase) -> None:

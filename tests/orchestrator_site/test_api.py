@@ -33,6 +33,7 @@ from brain.models import Claim, Cycle, Reconciliation
 from orchestrator_site.models import ApiKey, Event, Pause
 from orchestrator_site.urls import router
 from queues.models import EvidenceFile, TramiteTask
+from tests import distribution
 from tests.factories import FlowFactory, MotivoFactory, OrganismoFactory, TramiteTaskFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -545,6 +546,8 @@ def test_no_request_that_fits_the_schema_breaks_the_server(
     Claim.objects.create(organismo=organismo, resource_id=900, status="proven", before=FREE)
     Cycle.objects.create()
     Reconciliation.objects.create()
+    distribution.pool(2)
+    distribution.assigned()
     client = caller()
     client.raise_request_exception = False
     until = time.monotonic() + FUZZ_SECONDS

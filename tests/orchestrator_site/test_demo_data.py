@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.core.management.base import OutputWrapper
 from django.utils import timezone
 
 from brain import rules, surveying
 from brain.models import ClientAuthorisation, Flow, Organismo, RecursosExp
 from orchestrator_site.demo import cases, seeding
 from orchestrator_site.demo.world import faults
+from orchestrator_site.management.commands.demo import Phases
 from queues.browser import scripts
 from tests.world import world_files
 
@@ -59,7 +61,7 @@ def test_the_login_that_is_printed_works(client: Any) -> None:
     name, password = login(prepare())
     assert name == "admin"
     assert len(password) >= 12
-    user = User.objects.get()
+    user = User.objects.get(is_superuser=True)
     assert user.is_superuser
     assert user.check_password(password)
 
@@ -79,7 +81,7 @@ def test_the_password_s_file_is_its_owner_s_alone(machine: Path) -> None:
 
 def test_a_password_that_was_changed_is_not_printed(machine: Path) -> None:
     _name, old = login(prepare())
-    user = User.objects.get()
+    user = User.objects.get(is_superuser=True)
     user.set_password("one of my own")
     user.save()
     told = prepare()
@@ -93,8 +95,15 @@ def test_an_administrator_that_is_there_is_kept(machine: Path) -> None:
     User.objects.create_superuser("ana", password="a password of hers")
     told = prepare()
     assert "ana, with the password you gave it" in told
-    assert User.objects.count() == 1
+    assert User.objects.filter(is_superuser=True).count() == 1
     assert not (machine / "admin-password").exists()
+
+
+def test_it_tells_the_port_of_the_settings_and_claims_to_serve_nothing(settings: Any) -> None:
+    settings.PORT = 8123
+    told = prepare()
+    assert "http://127.0.0.1:8123/" in told
+    assert "Ctrl-C" not in told
 
 
 def test_without_the_demo_nothing_is_seeded(settings: Any) -> None:
@@ -187,3 +196,14 @@ def test_one_authorisation_has_ended_and_the_others_hold() -> None:
         row = valid(numclient, today)
         assert row is not None
         assert row.file.open().read().startswith(b"%PDF")
+
+
+# --- demo -------------------------------------------------------------------------------------
+
+
+def test_a_pass_that_nobody_watches_tells_each_phase_once() -> None:
+    told = io.StringIO()
+    tell = Phases(OutputWrapper(told))
+    for what, done in (("claiming", 0), ("filing", 1), ("filing", 2), ("claiming", 0)):
+        tell(what, done, 2)
+    assert told.getvalue() == "claiming ...\nfiling ...\nclaiming ...\n"

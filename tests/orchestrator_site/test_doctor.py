@@ -58,7 +58,9 @@ def test_a_healthy_machine(world_url: str, world_files: Path, settings: Any) -> 
     heartbeat(timedelta(seconds=5))
     told = io.StringIO()
     call_command("doctor", "--json", stdout=told)
-    findings = {one["system"]: one for one in json.loads(told.getvalue())}
+    answer = json.loads(told.getvalue())
+    assert answer["ok"]
+    findings = {one["system"]: one for one in answer["findings"]}
     assert {one["state"] for one in findings.values()} == {OK}
     assert set(findings) == {
         "database",

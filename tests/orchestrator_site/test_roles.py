@@ -22,9 +22,14 @@ def permissions(role: str) -> set[str]:
     return {f"{row.content_type.app_label}.{row.codename}" for row in rows}
 
 
-def test_a_migration_makes_the_three_roles() -> None:
+def test_a_migration_makes_the_roles() -> None:
     names = set(Group.objects.values_list("name", flat=True))
-    assert names == {roles.VIEWER, roles.OPERATOR, roles.ADMIN}
+    assert names == {roles.VIEWER, roles.OPERATOR, roles.ADMIN, roles.SCRAPER}
+
+
+def test_a_scraper_reports_and_does_nothing_else() -> None:
+    assert permissions("scraper") == {"queues.report_registrowork"}
+    assert "queues.report_registrowork" not in permissions("operator")
 
 
 def test_each_role_may_all_that_the_one_below_may() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,12 +12,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser, OutputWrapper
 from rich.console import Console
 from rich.progress import Progress
 
 from orchestrator_site.commands import ActingCommand
 from orchestrator_site.demo import passing
+from orchestrator_site.demo.distributing import PersonOutcome
 from orchestrator_site.demo.judging import Outcome
 
 # A pass must be quick: short waits, retries at once. All else is as it is in production.
@@ -27,6 +27,7 @@ QUICK = {
     "BRAIN_MAX_CLAIMS": "500",
     "TASK_RETRY_FACTOR": "0",
     "PAGE_TIMEOUT_SECONDS": "4",
+    "SCRAPER_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
     "LOG_LEVEL": "ERROR",
 }
 # What is configured here has no place in a demo.
@@ -40,6 +41,19 @@ EMPTY = (
     "XVIA_PASSWORD",
     "BRAIN_ENABLED_SITES",
 )
+
+
+class Phases:
+    """A line a phase, where no bar can be drawn."""
+
+    def __init__(self, out: OutputWrapper) -> None:
+        self.out = out
+        self.last = ""
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        if what != self.last:
+            self.last = what
+            self.out.write(f"{what} ...")
 
 
 class Command(ActingCommand):
@@ -65,7 +79,7 @@ class Command(ActingCommand):
         own = {
             "DATA_DIR": str(folder),
             "ORIGIN_PATH": str(folder / "origin.sqlite3"),
-            "DEMO_WORLD_URL": f"http://127.0.0.1:{_free_port()}",
+            "DEMO_WORLD_URL": f"http://127.0.0.1:{passing.free_port()}",
         }
         environment = {**settings.ENVIRON, **QUICK, **dict.fromkeys(EMPTY, ""), **own, "DEMO": "1"}
         manage = str(Path(settings.BASE_DIR) / "manage.py")
@@ -82,27 +96,57 @@ class Command(ActingCommand):
 
     def _pass(self, as_json: bool) -> None:
         call_command("migrate", verbosity=0)
-        console = Console(file=sys.stderr)
-        with Progress(console=console, disable=as_json, transient=True) as bar:
-            task = bar.add_task("starting", total=1)
-            outcomes = passing.run(
-                lambda what, done, of: bar.update(task, description=what, completed=done, total=of)
-            )
-        wrong = [outcome for outcome in outcomes if outcome.wrong]
+        passed = self._watched() if sys.stderr.isatty() else passing.run(Phases(self.stderr))
+        both: list[Outcome | PersonOutcome] = [*passed.cases, *passed.people]
+        wrong = [outcome for outcome in both if outcome.wrong]
+        is_ok = not wrong and not passed.faults
         if as_json:
             self.put_json(
                 {
-                    "ok": not wrong,
-                    "cases": [vars(outcome) for outcome in outcomes],
-                    "summary": _summary(outcomes),
+                    "ok": is_ok,
+                    "cases": [vars(outcome) for outcome in passed.cases],
+                    "summary": _summary(passed.cases),
+                    "people": [vars(outcome) for outcome in passed.people],
+                    "people_summary": _statuses(passed.people),
+                    "faults": passed.faults,
                 }
             )
         else:
-            self._put(outcomes)
-        if wrong:
-            raise CommandError(f"{len(wrong)} of {len(outcomes)} cases did not end as expected.")
+            self._put_cases(passed.cases)
+            self._put_people(passed.people)
+        if not is_ok:
+            told = [f"{len(wrong)} of {len(both)} did not end as expected.", *passed.faults]
+            raise CommandError(" ".join(told))
 
-    def _put(self, outcomes: list[Outcome]) -> None:
+    def _watched(self) -> passing.Passed:
+        with Progress(console=Console(file=sys.stderr), transient=True) as bar:
+            task = bar.add_task("starting", total=1)
+            return passing.run(
+                lambda what, done, of: bar.update(task, description=what, completed=done, total=of)
+            )
+
+    def _put_people(self, outcomes: list[PersonOutcome]) -> None:
+        self.put_table(
+            "What happened to each person",
+            ("id", "story", "status", "generators", "conditions", "calls", "told", "as expected"),
+            [
+                (
+                    o.nbc_id,
+                    o.story,
+                    f"{o.status} ({o.attempts})",
+                    " ".join(o.generators),
+                    " ".join(map(str, o.conditions)),
+                    o.calls or "",
+                    o.told,
+                    "; ".join(o.wrong) if o.wrong else "yes",
+                )
+                for o in outcomes
+            ],
+        )
+        counted = ", ".join(f"{name} {n}" for name, n in _statuses(outcomes).items())
+        self.stdout.write(f"{len(outcomes)} people: {counted}.")
+
+    def _put_cases(self, outcomes: list[Outcome]) -> None:
         self.put_table(
             "What happened to each case",
             ("id", "site", "case", "verdict", "claim", "task", "sent", "receipt", "as expected"),
@@ -132,7 +176,7 @@ def _summary(outcomes: list[Outcome]) -> dict[str, int]:
     return dict(counted)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _statuses(outcomes: list[PersonOutcome]) -> dict[str, int]:
+    counted = Counter(outcome.status for outcome in outcomes)
+    counted["not as expected"] = sum(bool(outcome.wrong) for outcome in outcomes)
+    return dict(counted)

@@ -15,14 +15,14 @@ class Command(ActingCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         findings = list(diagnosis.examine())
+        sick = [finding.system for finding in findings if finding.state == diagnosis.BAD]
         if options["json"]:
-            self.put_json([vars(finding) for finding in findings])
+            self.put_json({"ok": not sick, "findings": [vars(finding) for finding in findings]})
         else:
             self.put_table(
                 "Doctor",
                 ("", "system", "found", "to do"),
                 [(f.state.upper(), f.system, f.found, f.to_do) for f in findings],
             )
-        sick = [finding.system for finding in findings if finding.state == diagnosis.BAD]
         if sick:
             raise CommandError(f"Needs mending: {', '.join(sick)}")

@@ -19,7 +19,8 @@ class Command(BaseCommand):
     help = "Migrate, make the first login, fill the demo world. Harmless to repeat."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--port", default="8000", help="the web's port, for what is printed")
+        port = str(settings.PORT)
+        parser.add_argument("--port", default=port, help="the web's port, for what is printed")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.DEMO and not settings.ORIGIN_IS_EMBEDDED:
@@ -27,16 +28,18 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         if settings.DEMO:
             seeding.seed()
+            seeding.seed_distribution(f"http://127.0.0.1:{options['port']}")
+            seeding.seed_people()
         self._tell(options["port"])
 
     def _tell(self, port: str) -> None:
         line = "-" * 72
         self.stdout.write(line)
+        self.stdout.write("  Ready for `manage.py start` (`make run`), which serves:")
         self.stdout.write(f"  Control room   http://127.0.0.1:{port}/")
         self.stdout.write(f"  {_first_login()}")
         if settings.DEMO:
             self.stdout.write(f"  Demo world     {settings.DEMO_WORLD_URL}/sede/xaloc/")
-        self.stdout.write("  Stop with Ctrl-C.")
         self.stdout.write(line)
 
 

@@ -21,10 +21,11 @@ class Command(BaseCommand):
     help = "Prepare this machine and start the web, the clusters and (DEMO) the demo world."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--port", default="8000")
+        parser.add_argument("--port", default=str(settings.PORT))
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("prepare", port=options["port"])
+        self.stdout.write("  Stop with Ctrl-C.")
         manager.KILL_WAIT = LET_END
         running = manager.Manager()
         environment = {

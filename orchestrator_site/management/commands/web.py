@@ -6,7 +6,7 @@ from typing import Any
 
 import waitress
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from orchestrator_site.wsgi import application
 
@@ -24,11 +24,18 @@ class Command(BaseCommand):
             "trusted_proxy": settings.TRUSTED_PROXY,
             "trusted_proxy_headers": {"x-forwarded-proto", "x-forwarded-for", "x-forwarded-host"},
         }
-        waitress.serve(
-            application,
-            host=options["host"],
-            port=options["port"],
-            threads=options["threads"],
-            ident=None,
-            **(proxied if settings.HTTPS else {}),
-        )
+        host, port = options["host"], options["port"]
+        try:
+            server = waitress.create_server(
+                application,
+                host=host,
+                port=port,
+                threads=options["threads"],
+                ident=None,
+                **(proxied if settings.HTTPS else {}),
+            )
+        except OSError as error:
+            raise CommandError(f"Port {port} of {host}: {error.strerror or error}") from error
+        self.stdout.write(f"The control room is on http://{host}:{port}/")
+        self.stdout.flush()
+        server.run()
