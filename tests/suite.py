@@ -16,7 +16,7 @@ WORKERS = "2"
 
 def run(title: str, arguments: list[str], **environment: str) -> int:
     print(f"== {title}", flush=True)
-    command = [sys.executable, "-m", "pytest", "-n", WORKERS, "-q", *arguments]
+    command = [sys.executable, "-m", "pytest", "-n", WORKERS, "-q", "--durations=25", *arguments]
     return subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
 
 

@@ -78,7 +78,7 @@ def browser() -> FakeBrowser:
 @pytest.fixture
 def worker(browser: FakeBrowser) -> TramiteWorker:
     worker = TramiteWorker("w1", browser=browser)  # type: ignore[arg-type]
-    worker._last["sweep"] = time.monotonic() + 60  # a test sweeps when it wants to
+    worker._rhythm._last["sweep"] = time.monotonic() + 60  # a test sweeps when it wants to
     return worker
 
 
