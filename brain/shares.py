@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from brain.distribution import Level
 from orchestrator_site.actors import current_actor
 from orchestrator_site.models import Event
+from orchestrator_site.models.event import Note
 from queues.models import Generator, ShareChange
 
 Shares = Mapping[str, Mapping[str, int]]  # by level, then by generator's name
@@ -106,13 +107,10 @@ def revert(change: ShareChange, reason: str, seen: int | None = None) -> ShareCh
 
 def switch(generator: Generator, enabled: bool, reason: str) -> bool:
     """Let the generator take part, or not; False where it is so already."""
-    rows = Generator.objects.filter(pk=generator.pk, enabled=not enabled)
-    if not rows.update(enabled=enabled):
-        return False
+    other = Generator.objects.filter(enabled=not enabled)
     old, new = ("disabled", "enabled") if enabled else ("enabled", "disabled")
-    Event.record([generator], old, new, reason)
-    generator.enabled = enabled
-    return True
+    note = Note.of(Generator, old, new, reason)
+    return bool(Generator.change_all([generator], other, note, enabled=enabled))
 
 
 def history(most: int) -> list[Told]:

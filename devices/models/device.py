@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from orchestrator_site.models import Event
+from orchestrator_site.models.event import Note
 from orchestrator_site.status import StatusModel
 
 FREED: dict[str, Any] = {
@@ -143,11 +143,10 @@ class Device(StatusModel):
 
     def release(self, reason: str) -> bool:
         """Take the device from the task that holds it now; False where it has passed on."""
-        held = type(self).objects.filter(pk=self.pk, available=False, task_id=self.task_id)
-        if not held.update(**FREED, updated_at=timezone.now()):
-            return False
-        Event.record([self], "held", "free", reason, {"task_id": self.task_id})
-        return True
+        held = type(self).objects.filter(available=False, task_id=self.task_id)
+        note = Note.of(type(self), "held", "free", reason, {"task_id": self.task_id})
+        changes = {**FREED, "updated_at": timezone.now()}
+        return bool(self.change_all([self], held, note, **changes))
 
     def drain(self, reason: str) -> bool:
         """No new task; the one under way goes on."""
@@ -171,20 +170,17 @@ class Device(StatusModel):
 
     def _try_again(self, reason: str, probe_at: datetime | None) -> bool:
         """Stay in quarantine, with another moment of trial or with none."""
-        shut = type(self).objects.filter(pk=self.pk, status=self.Status.QUARANTINED)
+        shut = type(self).objects.filter(status=self.Status.QUARANTINED).exclude(probe_at=probe_at)
+        note = Note.of(type(self), self.status, self.status, reason, {"probe_at": probe_at})
         changes = {"probe_at": probe_at, "status_reason": reason[:300]}
-        if not shut.exclude(probe_at=probe_at).update(**changes):
-            return False
-        Event.record([self], self.status, self.status, reason, {"probe_at": probe_at})
-        self.probe_at, self.status_reason = probe_at, reason[:300]
-        return True
+        return bool(self.change_all([self], shut, note, **changes))
 
     def beat(self, online: bool, now: datetime) -> None:
         """What the device says of itself."""
-        own = type(self).objects.filter(pk=self.pk)
-        own.update(heartbeat_at=now)
-        if own.filter(online=not online).update(online=online):
-            Event.record([self], _online(not online), _online(online), "heartbeat")
+        type(self).objects.filter(pk=self.pk).update(heartbeat_at=now)
+        other = type(self).objects.filter(online=not online)
+        note = Note.of(type(self), _online(not online), _online(online), "heartbeat")
+        self.change_all([self], other, note, online=online)
         self.online, self.heartbeat_at = online, now
 
     def note_success(self, reason: str) -> None:
