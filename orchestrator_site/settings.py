@@ -110,9 +110,16 @@ TEMPLATES = [
 ORIGIN_TIME_ZONE = env.str("ORIGIN_TIME_ZONE", default="Europe/Madrid")
 DATABASES = {"default": sqlite(DATA_DIR / "db.sqlite3")}
 if env.str("DATABASE_URL", default=""):
-    DATABASES["default"] = env.db("DATABASE_URL") | {
+    DATABASES["default"] = {
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
+        **(_database := env.db("DATABASE_URL")),
+        # A statement that comes again is parsed once a connection, and mostly planned once.
+        "OPTIONS": {
+            "server_side_binding": True,
+            "prepare_threshold": 5,
+            **_database.get("OPTIONS", {}),
+        },
     }
 _sql_server = parse_odbc(env.str("SQLSERVER_CONNECTION_STRING", default=""))
 if not _sql_server and env.str("SQLSERVER_SERVER", default=""):

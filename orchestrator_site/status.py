@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -13,13 +13,10 @@ from typing import Any, ClassVar, Self
 from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
-from django.db.models.expressions import Col
 from django.db.models.sql import Query, UpdateQuery
 from django.utils.translation import gettext_lazy as _
 
 from orchestrator_site.models.event import Note
-
-Fields = tuple["models.Field[Any, Any]", ...]
 
 
 class Holds(models.Func):
@@ -106,9 +103,9 @@ class StatusModel(models.Model):
         if not by_pk:
             return []
         computed = [name for name, value in changes.items() if hasattr(value, "resolve_expression")]
-        fields = tuple(_field(cls, name) for name in (cls._meta.pk.name, "case_id", *computed))
         update = Update.of(among.filter(pk__in=by_pk), changes)
-        stored = {pk: values for pk, _case, *values in update.run(fields, note)}
+        columns = Columns.of(cls, update.using, (cls._meta.pk.name, "case_id", *computed))
+        stored = {pk: values for pk, _case, *values in update.run(columns, note)}
         for pk, values in stored.items():
             for name, value in (changes | dict(zip(computed, values, strict=True))).items():
                 setattr(by_pk[pk], name, value)
@@ -132,46 +129,49 @@ class Update:
         sql, params = query.get_compiler(using).as_sql()
         return cls(rows.model, using, sql, params)
 
-    def run(self, fields: Fields, note: Note | None = None) -> list[list[Any]]:
-        """The values of `fields` of each changed row; a note wants its key and case among them."""
+    def run(self, columns: Columns, note: Note | None = None) -> list[list[Any]]:
+        """The values of `columns` of each changed row."""
         connection = connections[self.using]
-        columns, converted = _returning(self.using, fields)
-        update = f"{self.sql} RETURNING {columns}"
+        update = f"{self.sql} RETURNING {columns.sql}"
         with _as_one(connection):
             if note is None:
                 rows = _fetched(connection, update, self.params)
+            elif connection.vendor == "postgresql":
+                noted = note.insert_from("moved", columns.case_id, columns.key)
+                sql = f"WITH moved AS ({update}), noted AS ({noted}) SELECT * FROM moved"
+                rows = _fetched(connection, sql, [*self.params, *note.common])
             else:
-                rows = self._noted(connection, update, fields, note)
+                rows = _fetched(connection, update, self.params)
+                note.write([columns.of_event(row) for row in rows])
         compiler = Query(self.model).get_compiler(self.using)
-        return list(compiler.apply_converters(rows, compiler.get_converters(converted)))
-
-    def _noted(
-        self, connection: BaseDatabaseWrapper, update: str, fields: Fields, note: Note
-    ) -> list[Any]:
-        key, case_id = self.model._meta.pk, _field(self.model, "case_id")
-        if connection.vendor == "postgresql":
-            quote = connection.ops.quote_name
-            noted = note.insert_from("moved", quote(str(case_id.column)), quote(str(key.column)))
-            sql = f"WITH moved AS ({update}), noted AS ({noted}) SELECT * FROM moved"
-            return _fetched(connection, sql, [*self.params, *note.common])
-        rows = _fetched(connection, update, self.params)
-        of_event = itemgetter(fields.index(case_id), fields.index(key))
-        note.write([of_event(row) for row in rows])
-        return rows
+        return list(compiler.apply_converters(rows, columns.converters))
 
 
-def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
-    field: Any = model._meta.get_field(name)
-    return field
+@dataclass(frozen=True)
+class Columns:
+    """What an UPDATE tells of each row that it changed: its key and case are among it."""
 
+    sql: str
+    converters: Mapping[int, Any]
+    case_id: str
+    key: str
+    of_event: Callable[[Sequence[Any]], tuple[Any, Any]]
 
-@cache
-def _returning(using: str, fields: Fields) -> tuple[str, list[Col | None]]:
-    """The columns to ask for; and each whose values Django converts, None for the others."""
-    compiler = Query(fields[0].model).get_compiler(using)
-    converters = compiler.get_converters([field.cached_col for field in fields])
-    columns = ", ".join(compiler.quote_name_unless_alias(str(field.column)) for field in fields)
-    return columns, [f.cached_col if n in converters else None for n, f in enumerate(fields)]
+    @staticmethod
+    @cache
+    def of(model: type[StatusModel], using: str, names: tuple[str, ...]) -> Columns:
+        compiler = Query(model).get_compiler(using)
+        fields: list[Any] = [model._meta.get_field(name) for name in names]
+        quoted = {field.name: compiler.quote_name_unless_alias(field.column) for field in fields}
+        own = ("case_id", model._meta.pk.name)
+        case_id, key = (list(quoted).index(name) for name in own)
+        return Columns(
+            sql=", ".join(quoted.values()),
+            converters=compiler.get_converters([field.cached_col for field in fields]),
+            case_id=quoted[own[0]],
+            key=quoted[own[1]],
+            of_event=itemgetter(case_id, key),
+        )
 
 
 def _as_one(connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:

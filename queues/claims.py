@@ -10,7 +10,7 @@ import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -22,7 +22,7 @@ from django.db.models.functions import Now
 
 from orchestrator_site import waking
 from orchestrator_site.models.event import Note
-from orchestrator_site.status import Holds, Update
+from orchestrator_site.status import Columns, Holds, Update
 from queues import policy
 from queues.errors import ErrorClass
 
@@ -44,19 +44,37 @@ class DatabaseNow(Now):
         self.later = later
 
     def as_postgresql(self, *args: Any, **context: Any) -> Any:
+        if not self.later:
+            return "STATEMENT_TIMESTAMP()", ()
         return "(STATEMENT_TIMESTAMP() + %s)", (self.later,)
 
     def as_sqlite(self, *args: Any, **context: Any) -> Any:
         # It knows milliseconds only: to the end of this one, or what was just queued is not due.
-        later = f"{self.later.total_seconds():+.3f} seconds"
-        return "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f999', 'NOW', %s)", (later,)
+        now = "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f999', 'NOW'{})"
+        if not self.later:
+            return now.format(""), ()
+        return now.format(", %s"), (f"{self.later.total_seconds():+.3f} seconds",)
+
+
+class Literal(models.Value):
+    """A value of this code's own, in the text of the statement.
+
+    What is in a parameter, PostgreSQL does not know when it plans ahead: it could not choose the
+    index of the waiting ones.
+    """
+
+    def as_sql(self, *args: Any, **context: Any) -> Any:
+        if isinstance(self.value, int):
+            return str(self.value), ()
+        assert self.value.isidentifier(), self.value
+        return f"'{self.value}'", ()
 
 
 class LeasedTaskQuerySet(models.QuerySet[Any]):
     """Which tasks: the waiting, the ones whose worker fell silent."""
 
     def waiting(self) -> LeasedTaskQuerySet:
-        return self.filter(status=str(self.model.WAITING))
+        return self.filter(status=Literal(str(self.model.WAITING)))
 
     def due(self) -> LeasedTaskQuerySet:
         """Waiting tasks whose time has come, in the order in which they go."""
@@ -84,9 +102,9 @@ class LeasedTaskQuerySet(models.QuerySet[Any]):
             [*which, worker, _new_token(model, using), *constant],
         )
         note = Note.of(model, model.WAITING, model.RUNNING, f"taken by {worker}")
-        fields = model._meta.concrete_fields
-        names = [field.attname for field in fields]
-        taken = [model.from_db(using, names, row) for row in lease.run(fields, note)]
+        names = _attributes(model)
+        columns = Columns.of(model, using, names)
+        taken = [model.from_db(using, names, row) for row in lease.run(columns, note)]
         return sorted(taken, key=lambda task: (-task.priority, task.available_at, task.pk))
 
     def _due_keys(self, limit: int) -> Compiled:
@@ -266,14 +284,19 @@ def _leasing(model: type[LeasedTask], using: str, ttl: timedelta) -> Compiled:
         {
             "worker": "",
             "lease_token": uuid.UUID(int=0),
-            "status": str(model.RUNNING),
-            "attempts": F("attempts") + 1,
+            "status": Literal(str(model.RUNNING)),
+            "attempts": F("attempts") + Literal(1),
             "lease_expires_at": DatabaseNow(ttl),
             "started_at": DatabaseNow(),
         },
     )
     _worker, _token, *constant = update.params
     return update.sql, constant
+
+
+@cache
+def _attributes(model: type[LeasedTask]) -> tuple[str, ...]:
+    return tuple(field.attname for field in model._meta.concrete_fields)
 
 
 def _new_token(model: type[LeasedTask], using: str) -> Any:

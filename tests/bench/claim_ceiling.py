@@ -33,7 +33,7 @@ LITE_PROCESSES, LITE_TAKES = 4, 500
 QUICK_TAKES, QUICK_RUNS = 150, 2
 LEASE = timedelta(hours=1)
 UPDATE = "UPDATE tramite_queue SET attempts = attempts + 1 WHERE id = "
-TOKEN = 2  # where a take has its lease token among its parameters
+TOKEN = 1  # where a take has its lease token among its parameters
 
 
 def run(quick: bool) -> list[Figure]:
