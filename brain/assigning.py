@@ -21,6 +21,7 @@ from brain.distribution import Choice, Contender, Why, choose, distribute, passe
 from brain.models import Decision, DistributionBatch
 from devices.leasing import Hold, hold
 from devices.models import Device, PersonWindow
+from orchestrator_site import waking
 from orchestrator_site.clock import db_now
 from orchestrator_site.models import Event, Pause
 from queues import settling
@@ -139,6 +140,7 @@ class _Assigner:
         usable = Device.objects.usable(self.now).filter(online=True).order_by()
         counted = usable.values("fleet", "process").annotate(count=Count("pk"))
         online = {(row["fleet"], row["process"]): row["count"] for row in counted}
+        picked = batch.inputs["picked"]
         return [
             Contender(
                 name=one.name,
@@ -146,6 +148,7 @@ class _Assigner:
                 is_failing=one.status == Generator.Status.FAILING,
                 is_reachable=one.served_instances(self.now) != set(),
                 online=online.get((one.fleet, one.process), 0),
+                share=picked.get(one.name, {}).get("share", 0),
                 slots=batch.slots.get(one.name, 0),
                 used=batch.used.get(one.name, 0),
             )
@@ -208,6 +211,7 @@ class _Assigner:
             [self._decision(batch, one, entry) for one, entry in zip(picks, entries, strict=True)]
         )
         batches.use(batch, Counter(one.generator for one in picks))
+        waking.notify(QueueEntry._meta.db_table)
 
     def _entry(self, pick: Pick) -> QueueEntry:
         person, device = pick.person, pick.device

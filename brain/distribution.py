@@ -33,7 +33,10 @@ UNUSABLE = (Why.DISABLED, Why.FAILING, Why.UNREACHABLE, Why.OFFLINE)
 
 @dataclass(frozen=True)
 class Contender:
-    """A generator as the choice sees it. `slots`: of the whole batch; `used`: of them so far."""
+    """A generator as the choice sees it. `slots`: of the whole batch; `used`: of them so far.
+
+    A small `share`, in per cent, may be no slot of a small batch: it inherits from others still.
+    """
 
     name: str
     enabled: bool = True
@@ -41,6 +44,7 @@ class Contender:
     is_reachable: bool = True
     online: int = 0
     free: int = 0
+    share: int = 0
     slots: int = 0
     used: int = 0
 
@@ -53,11 +57,15 @@ class Contender:
             return Why.UNREACHABLE
         return None if self.online else Why.OFFLINE
 
+    @property
+    def has_share(self) -> bool:
+        return bool(self.share or self.slots)
+
     def why_not(self) -> Why | None:
         """Why it cannot take one more person now; None: it can."""
         if reason := self.unusable():
             return reason
-        if not self.slots:
+        if not self.has_share:
             return Why.NO_SHARE
         if self.used >= self.slots:
             return Why.LIMIT
@@ -165,7 +173,9 @@ def is_the_same_anew(stored: Mapping[str, Any], answer: str) -> bool:
         again = replayed(stored)
     except (KeyError, TypeError, ValueError):  # it was not written by `Choice.as_dict`
         return False
-    return again.chosen == answer and again.as_dict() == stored
+    # Before shares were kept a contender had none; the choice came to the same.
+    same = again.as_dict()["passed"] == stored.get("passed")
+    return same and again.chosen == answer == stored.get("chosen")
 
 
 def _with_one_more(one: Contender, chosen: str | None) -> Contender:
@@ -175,7 +185,7 @@ def _with_one_more(one: Contender, chosen: str | None) -> Contender:
 def _next_usable(contenders: Sequence[Contender], place: int) -> str | None:
     for step in range(1, len(contenders)):
         one = contenders[(place + step) % len(contenders)]
-        if one.unusable() is None and one.slots:
+        if one.unusable() is None and one.has_share:
             return one.name
     return None
 

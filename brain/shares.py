@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -107,7 +108,7 @@ def revert(change: ShareChange, reason: str, seen: int | None = None) -> ShareCh
 
 def switch(generator: Generator, enabled: bool, reason: str) -> bool:
     """Let the generator take part, or not; False where it is so already."""
-    other = Generator.objects.filter(enabled=not enabled)
+    other = Q(enabled=not enabled)
     old, new = ("disabled", "enabled") if enabled else ("enabled", "disabled")
     note = Note.of(Generator, old, new, reason)
     return bool(Generator.change_all([generator], other, note, enabled=enabled))

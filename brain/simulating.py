@@ -83,10 +83,11 @@ def spread(people: int, fixed: Mapping[str, Any], stand: Sequence[Standing]) -> 
 
     Full batches are all alike, so one is reckoned for all of them, and the rest by itself.
     """
-    found, _picked = reckoned(
-        fixed, {o.generator.name: o.rate for o in stand if o.rate is not None}
-    )
-    contenders = [replace(one.contender, slots=found[one.generator.name]) for one in stand]
+    found, picked = reckoned(fixed, {o.generator.name: o.rate for o in stand if o.rate is not None})
+    contenders = [
+        replace(one, slots=found[one.name], share=picked[one.name]["share"])
+        for one in (each.contender for each in stand)
+    ]
     whole, rest = divmod(people, fixed["size"])
     full = _batch(fixed["size"], 0, contenders) if whole else Counter()
     last = _batch(rest, whole * fixed["size"], contenders)

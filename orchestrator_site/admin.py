@@ -70,7 +70,8 @@ class ReadOnlyAdmin(ModelAdmin):
         return HttpResponseRedirect(f"{url}?{urlencode(self._events_of(object_id))}")
 
     def _events_of(self, object_id: str | None) -> dict[str, str]:
-        return {"object_type": self.opts.label_lower, "object_id": unquote(object_id or "")}
+        kind = self.opts.concrete_model._meta.label_lower
+        return {"object_type": kind, "object_id": unquote(object_id or "")}
 
 
 class VerbAdmin(ModelAdmin):

@@ -1,6 +1,7 @@
 """The ground that every app stands on."""
 
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
@@ -13,10 +14,12 @@ class OrchestratorSiteConfig(AppConfig):
         from orchestrator_site import (
             alerting,
             checks,  # noqa: F401  registers the system checks
+            connections,
             metrics,
             roles,
         )
 
+        connection_created.connect(connections.read_dates_fast, dispatch_uid="dates")
         # Permissions exist only after a migration: the roles follow each app's.
         post_migrate.connect(roles.sync, dispatch_uid="roles")
         post_migrate.connect(alerting.make_rules, sender=self, dispatch_uid="alert rules")

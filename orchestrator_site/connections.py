@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,22 @@ def sqlite(path: Path, **extra: Any) -> dict[str, Any]:
         },
         **extra,
     }
+
+
+def read_dates_fast(connection: Any, **kwargs: Any) -> None:
+    """Read PostgreSQL's dates by Python's own parser. Django's loader takes ten times as long, and
+    dates are much of what a batch of tasks costs. A receiver of `connection_created`."""
+    if connection.vendor != "postgresql":
+        return
+    from django.db.backends.postgresql.psycopg_any import BaseTzLoader
+
+    class TzLoader(BaseTzLoader):
+        timezone = connection.timezone
+
+        def load(self, data: Any) -> Any:
+            try:
+                return datetime.fromisoformat(str(data, "ascii")).astimezone(self.timezone)
+            except ValueError:  # infinity, years before Christ
+                return super().load(data)
+
+    connection.connection.adapters.register_loader("timestamptz", TzLoader)

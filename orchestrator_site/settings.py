@@ -324,6 +324,16 @@ SCRAPER_IN_FLIGHT = env.int("SCRAPER_IN_FLIGHT", default=500)  # calls at once f
 IMSS_TIME_ZONE = env.str("IMSS_TIME_ZONE", default="America/Mexico_City")
 SCRAPER_TIMEOUT = timedelta(seconds=env.int("SCRAPER_TIMEOUT_SECONDS", default=120))
 
+# --- Mongo: the mirror for programs that know nothing else ------------------------------------
+MONGODB_URI = env.str("MONGODB_URI", default="")
+MONGODB_DATABASES = {
+    "mini": env.str("MONGODB_MINI_DATABASE", default="Mini_Base_Central"),
+    "main": env.str("MONGODB_MAIN_DATABASE", default="Main_User"),
+}
+# Where tasks' log lines go, in the first of the two. Empty: nowhere.
+MONGODB_LOG_COLLECTION = env.str("MONGODB_LOG_COLLECTION", default="")
+MIRROR_POLL = timedelta(seconds=env.float("MIRROR_POLL_SECONDS", default=2.0))
+
 # --- django-q2: it wakes and supervises, the truth is in our own tables -----------------------
 LOOP_SESSION = timedelta(seconds=env.int("LOOP_SESSION_SECONDS", default=600))
 # Longer than a session, its grace, and one piece of work begun at the end of it.

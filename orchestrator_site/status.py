@@ -19,17 +19,6 @@ from django.utils.translation import gettext_lazy as _
 from orchestrator_site.models.event import Note
 
 
-class Holds(models.Func):
-    """A condition that is no way to find the rows: those to change are found by their keys.
-
-    The index of a status that rows pass through is full of those that have left it, and looks
-    short to PostgreSQL.
-    """
-
-    template = "(%(expressions)s) IS TRUE"
-    output_field = models.BooleanField()
-
-
 class IllegalMove(Exception):
     """A status change that the map of legal moves does not hold: a bug, never a lost race."""
 
@@ -85,25 +74,24 @@ class StatusModel(models.Model):
             raise IllegalMove(f"{cls.__name__}: rows of several statuses in one move")
         if to not in cls.MOVES.get(old, frozenset()):
             raise IllegalMove(f"{cls.__name__}: {old} -> {to}")
-        unmoved = cls._default_manager.filter(Holds(Q(status=old, **(guard or {}))))
         note = Note.of(cls, old, to, reason, data)
-        return cls.change_all(rows, unmoved, note, status=to, **changes)
+        return cls.change_all(rows, Q(status=old, **(guard or {})), note, status=to, **changes)
 
     @classmethod
     def change_all(
         cls,
         rows: Iterable[Self],
-        among: models.QuerySet[Any],
+        where: Q,
         note: Note | None = None,
         **changes: Any,
     ) -> list[Self]:
-        """Write `changes` to those of `rows` that are `among`, with an event each where there is
-        a note, in one statement; returns these, their attributes as they are stored."""
+        """Write `changes` to those of `rows` of which `where` holds, with an event each where
+        there is a note, in one statement; returns these, their attributes as they are stored."""
         by_pk = {row.pk: row for row in rows}
         if not by_pk:
             return []
-        computed = [name for name, value in changes.items() if hasattr(value, "resolve_expression")]
-        update = Update.of(among.filter(pk__in=by_pk), changes)
+        computed = [name for name, value in changes.items() if _is_computed(value)]
+        update = Update.of_keys(cls, list(by_pk), where, changes)
         columns = Columns.of(cls, update.using, (cls._meta.pk.name, "case_id", *computed))
         stored = {pk: values for pk, _case, *values in update.run(columns, note)}
         for pk, values in stored.items():
@@ -122,12 +110,33 @@ class Update:
     params: Sequence[Any]
 
     @classmethod
-    def of(cls, rows: models.QuerySet[Any], changes: Mapping[str, Any]) -> Update:
-        using = router.db_for_write(rows.model)
-        query: Any = rows.query.chain(UpdateQuery)
-        query.add_update_values(changes)
-        sql, params = query.get_compiler(using).as_sql()
-        return cls(rows.model, using, sql, params)
+    def of_keys(
+        cls, model: type[StatusModel], keys: Sequence[Any], where: Q, changes: Mapping[str, Any]
+    ) -> Update:
+        """Of the rows with these keys of which `where` holds.
+
+        `where` is no way to find the rows: the index of a status that rows pass through is full
+        of those that have left it, and looks short to PostgreSQL.
+        """
+        text = _Text.of(model)
+        condition, values = text.condition(where)
+        found, keyed = text.one_of(keys)
+        return cls.of(model, (f"{found} AND ({condition}) IS TRUE", [*keyed, *values]), changes)
+
+    @classmethod
+    def of(
+        cls, model: type[StatusModel], where: tuple[str, Sequence[Any]], changes: Mapping[str, Any]
+    ) -> Update:
+        text = _Text.of(model)
+        new = [text.assigned(name, value) for name, value in changes.items()]
+        condition, values = where
+        table = text.quote(model._meta.db_table)
+        return cls(
+            model,
+            text.using,
+            f"UPDATE {table} SET {', '.join(sql for sql, _params in new)} WHERE {condition}",
+            [*(one for _sql, params in new for one in params), *values],
+        )
 
     def run(self, columns: Columns, note: Note | None = None) -> list[list[Any]]:
         """The values of `columns` of each changed row."""
@@ -145,6 +154,90 @@ class Update:
                 note.write([columns.of_event(row) for row in rows])
         compiler = Query(self.model).get_compiler(self.using)
         return list(compiler.apply_converters(rows, columns.converters))
+
+
+@dataclass(frozen=True)
+class _Text:
+    """The parts of a statement, with their parameters. Put together by hand where they are plain:
+    Django takes longer to compile a change than PostgreSQL to carry it out."""
+
+    model: type[StatusModel]
+    using: str
+    compiler: Any
+
+    @classmethod
+    def of(cls, model: type[StatusModel]) -> _Text:
+        using = router.db_for_write(model)
+        query = UpdateQuery(model)
+        query.get_initial_alias()  # for the columns that expressions name
+        return cls(model, using, query.get_compiler(using))
+
+    def quote(self, name: str) -> str:
+        quoted: str = self.compiler.quote_name_unless_alias(name)
+        return quoted
+
+    def one_of(self, keys: Sequence[Any]) -> tuple[str, list[Any]]:
+        """One parameter for all keys where there are arrays: the statement is always the same."""
+        key: Any = self.model._meta.pk
+        if self.compiler.connection.vendor == "postgresql":
+            return f"{self.quote(key.column)} = ANY(%s)", [list(keys)]
+        return f"{self.quote(key.column)} IN ({', '.join(['%s'] * len(keys))})", list(keys)
+
+    def assigned(self, name: str, value: Any) -> tuple[str, Sequence[Any]]:
+        field = _field(self.model, name)
+        sql, params = self._value(field, value)
+        return f"{self.quote(field.column)} = {sql}", params
+
+    def condition(self, where: Q) -> tuple[str, Sequence[Any]]:
+        if not where:
+            return "TRUE", ()
+        if not _is_plain(where):
+            sql: tuple[str, Sequence[Any]] = self.compiler.compile(
+                self.compiler.query.build_where(where)
+            )
+            return sql
+        equal = [self._equal(name, value) for name, value in where.children]  # type: ignore[misc]
+        return " AND ".join(sql for sql, _params in equal), [p for _s, ps in equal for p in ps]
+
+    def _equal(self, name: str, value: Any) -> tuple[str, Sequence[Any]]:
+        field = _field(self.model, name)
+        if value is None:
+            return f"{self.quote(field.column)} IS NULL", ()
+        sql, params = self._value(field, value)
+        return f"{self.quote(field.column)} = {sql}", params
+
+    def _value(self, field: Any, value: Any) -> tuple[str, Sequence[Any]]:
+        if _is_computed(value):
+            resolved = value.resolve_expression(self.compiler.query, False, None, False, True)
+            sql: tuple[str, Sequence[Any]] = self.compiler.compile(resolved)
+            return sql
+        if isinstance(value, models.Model):
+            value = value.prepare_database_save(field)
+        return "%s", (field.get_db_prep_save(value, self.compiler.connection),)
+
+
+def _is_computed(value: Any) -> bool:
+    return hasattr(value, "resolve_expression")
+
+
+def _is_plain(where: Q) -> bool:
+    """Whether it is nothing but columns that equal values."""
+    return (
+        not where.negated
+        and where.connector == Q.AND
+        and all(
+            isinstance(one, tuple)
+            and one[0] != "pk"
+            and "__" not in one[0]
+            and not _is_computed(one[1])
+            for one in where.children
+        )
+    )
+
+
+@cache
+def _field(model: type[models.Model], name: str) -> Any:
+    return model._meta.get_field(name)
 
 
 @dataclass(frozen=True)

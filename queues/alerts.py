@@ -9,7 +9,7 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from devices.models import DevDevice, Device
+from devices.models import Device
 from orchestrator_site.clock import db_now
 from orchestrator_site.measures import Measure, Reading
 from orchestrator_site.models import Event
@@ -44,8 +44,7 @@ def _unavailable_since(devices: Iterable[Device], now: datetime) -> datetime:
 def _last_events(devices: Iterable[Device]) -> dict[str, datetime]:
     """When devices that hold no task went offline, or out of service."""
     pks = [str(one.pk) for one in devices]
-    labels = [model._meta.label_lower for model in (Device, DevDevice)]
-    events = Event.objects.filter(object_type__in=labels, object_id__in=pks)
+    events = Event.objects.filter(object_type=Device._meta.label_lower, object_id__in=pks)
     return dict(events.order_by().values_list("object_id").annotate(Max("at")))
 
 

@@ -17,12 +17,11 @@ from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
 from django.db.models import F, Q
-from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 
 from orchestrator_site import waking
 from orchestrator_site.models.event import Note
-from orchestrator_site.status import Columns, Holds, Update
+from orchestrator_site.status import Columns, Update
 from queues import policy
 from queues.errors import ErrorClass
 
@@ -144,7 +143,7 @@ def begin_irrevocable_all(tasks: Iterable[LeasedTask], **changes: Any) -> list[L
     for group in _by_lease(tasks):
         running = group[0].RUNNING
         note = Note.of(type(group[0]), running, running, "irrevocable step begun")
-        leased = _held(group).filter(lease_expires_at__gt=DatabaseNow())
+        leased = _held(group) & Q(lease_expires_at__gt=DatabaseNow())
         permitted += group[0].change_all(group, leased, note, intent_at=DatabaseNow(), **changes)
     return permitted
 
@@ -243,11 +242,10 @@ def _by_lease(tasks: Iterable[LeasedTask]) -> Iterable[list[LeasedTask]]:
     return groups.values()
 
 
-def _held(group: Sequence[LeasedTask]) -> models.QuerySet[Any]:
-    """What is still leased under the token of this group."""
+def _held(group: Sequence[LeasedTask]) -> Q:
+    """Still leased under the token of this group."""
     first = group[0]
-    rows = type(first)._default_manager.all()
-    return rows.filter(Holds(Q(status=first.RUNNING, lease_token=first.lease_token)))
+    return Q(status=first.RUNNING, lease_token=first.lease_token)
 
 
 def _locking(due: LeasedTaskQuerySet, limit: int) -> Compiled:
@@ -278,9 +276,9 @@ def _leasing(model: type[LeasedTask], using: str, ttl: timedelta) -> Compiled:
     # An array is looked up in the index; a join with what is due may read the whole table.
     keys = "= ANY(ARRAY({}))" if connection.vendor == "postgresql" else "IN ({})"
     is_due = f"{connection.ops.quote_name(str(model._meta.pk.column))} {keys}"
-    named = RawSQL(is_due.format("SELECT key FROM due"), [], models.BooleanField())
     update = Update.of(
-        LeasedTaskQuerySet(model, using=using).filter(named),
+        model,
+        (is_due.format("SELECT key FROM due"), ()),
         {
             "worker": "",
             "lease_token": uuid.UUID(int=0),

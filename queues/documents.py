@@ -227,19 +227,20 @@ def _document(line: int, value: Any) -> Document:
     if not isinstance(value, dict):
         return Document(line, {}, _("not an object"))
     try:
-        return Document(line, _plain(value))
+        return Document(line, storable(value, of_dict=_extended))
     except ValueError as error:
         return Document(line, {}, str(error))
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
-    """Plain JSON that a database can store. Raises ValueError where it cannot be made."""
+def storable(value: Any, depth: int = 0, of_dict: Callable[[dict[str, Any]], Any] = dict) -> Any:
+    """The same JSON, if a database can store it. Raises ValueError where it cannot."""
     if depth > DEEPEST:
         raise ValueError(_("nested too deeply"))
     if isinstance(value, list):
-        return [_plain(one, depth + 1) for one in value]
+        return [storable(one, depth + 1, of_dict) for one in value]
     if isinstance(value, dict):
-        return _extended({_plain(key): _plain(one, depth + 1) for key, one in value.items()})
+        found = {storable(key): storable(one, depth + 1, of_dict) for key, one in value.items()}
+        return of_dict(found)
     if isinstance(value, str) and _NOT_STORABLE.search(value):
         raise ValueError(_("holds a character that cannot be stored, or is not UTF-8"))
     if isinstance(value, float) and not math.isfinite(value):

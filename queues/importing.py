@@ -66,7 +66,9 @@ class Report:
         }
 
 
-class _Refused(Exception):
+class Refused(Exception):
+    """A document that is nobody to look up; the text says why, `field` where."""
+
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(reason)
         self.field = field
@@ -116,7 +118,7 @@ def _judged(found: Iterable[Document]) -> Iterator[_Person | Line]:
     for document in found:
         try:
             yield _person(document, seen)
-        except _Refused as error:
+        except Refused as error:
             nbc_id = document.values.get("nbc_id") or document.values.get("_id") or ""
             yield Line(
                 document.line,
@@ -130,16 +132,24 @@ def _judged(found: Iterable[Document]) -> Iterator[_Person | Line]:
 def _person(document: Document, seen: dict[tuple[str, str], int]) -> _Person:
     """`seen`: on which line each nbc_id and each CURP was first."""
     if document.problem:
-        raise _Refused("", document.problem)
-    values = document.values
-    number = _curp(values.get("curp"))
-    nbc_id = _nbc_id(values)
-    priority = _priority(values.get("priority"))
-    _check_first(document.line, number, nbc_id, seen)
-    data = {key: value for key, value in values.items() if key not in COLUMNS}
-    row = NbcRecord(curp=number, priority=priority, data={"curp": number, **data})
-    row.nbc_id = nbc_id or row.nbc_id
+        raise Refused("", document.problem)
+    nbc_id = _nbc_id(document.values)
+    row = person(nbc_id, document.values)
+    _check_first(document.line, row.curp, nbc_id, seen)
     return _Person(document.line, bool(nbc_id), row)
+
+
+def person(nbc_id: str, values: Mapping[str, Any]) -> NbcRecord:
+    """The unsaved row of a document; without an nbc_id it gets a new one. Raises Refused."""
+    number = _curp(values.get("curp"))
+    data = {key: value for key, value in values.items() if key not in COLUMNS}
+    row = NbcRecord(
+        curp=number,
+        priority=_priority(values.get("priority")),
+        data={"curp": number, **data},
+    )
+    row.nbc_id = nbc_id or row.nbc_id
+    return row
 
 
 def _check_first(line: int, number: str, nbc_id: str, seen: dict[tuple[str, str], int]) -> None:
@@ -149,25 +159,25 @@ def _check_first(line: int, number: str, nbc_id: str, seen: dict[tuple[str, str]
         lines["nbc_id"] = seen.setdefault(("nbc_id", nbc_id), line)
     name = "nbc_id" if nbc_id else "curp"
     if lines[name] != line:
-        raise _Refused(name, _("there already, on line %(line)d") % {"line": lines[name]})
+        raise Refused(name, _("there already, on line %(line)d") % {"line": lines[name]})
 
 
 def _curp(value: Any) -> str:
     if value in (None, ""):
-        raise _Refused("curp", _("missing"))
+        raise Refused("curp", _("missing"))
     if not isinstance(value, str):
-        raise _Refused("curp", _("must be a text"))
+        raise Refused("curp", _("must be a text"))
     try:
         return curp.check(value)
     except curp.InvalidCurp as error:
-        raise _Refused("curp", str(error)) from error
+        raise Refused("curp", str(error)) from error
 
 
 def _nbc_id(values: Mapping[str, Any]) -> str:
     """By either of its names; empty where there is none."""
     found = {name: _id(name, values.get(name)) for name in ("nbc_id", "_id")}
     if len(set(found.values()) - {""}) > 1:
-        raise _Refused("nbc_id", _("is not the same as _id"))
+        raise Refused("nbc_id", _("is not the same as _id"))
     return found["nbc_id"] or found["_id"]
 
 
@@ -175,10 +185,10 @@ def _id(name: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise _Refused(name, _("must be a text or a whole number"))
+        raise Refused(name, _("must be a text or a whole number"))
     text = str(value).strip()
     if len(text) > ID_LENGTH:
-        raise _Refused(name, _("longer than %(most)d characters") % {"most": ID_LENGTH})
+        raise Refused(name, _("longer than %(most)d characters") % {"most": ID_LENGTH})
     return text
 
 
@@ -190,7 +200,7 @@ def _priority(value: Any) -> int:
         number = int(value) if isinstance(value, str) else value
     if type(number) is not int or abs(number) > HIGHEST_PRIORITY:
         told = _("must be a whole number from -%(most)d to %(most)d")
-        raise _Refused("priority", told % {"most": HIGHEST_PRIORITY})
+        raise Refused("priority", told % {"most": HIGHEST_PRIORITY})
     return number
 
 
@@ -213,7 +223,7 @@ def _put(batch: Sequence[_Person | Line], source: str, dry_run: bool) -> Iterato
     with transaction.atomic():
         waiting = _waiting({one.row.curp for one in people if not one.is_named})
         new = [one.row for one in people if one.is_named or one.row.curp not in waiting]
-        created = _create(new, source)
+        created = create(new, source)
         if dry_run:
             transaction.set_rollback(True)
     for one in batch:
@@ -228,7 +238,7 @@ def _waiting(curps: set[str]) -> set[str]:
     return set(there.values_list("curp", flat=True))
 
 
-def _create(rows: Sequence[NbcRecord], source: str) -> set[str]:
+def create(rows: Sequence[NbcRecord], source: str) -> set[str]:
     """Insert those whose nbc_id is not there yet, whoever inserts at the same moment; returns the
     nbc_ids that this call made."""
     NbcRecord.objects.bulk_create(rows, ignore_conflicts=True)

@@ -97,6 +97,7 @@ class Device(StatusModel):
     )
     status_reason = models.CharField(_("reason"), max_length=300, blank=True)
     heartbeat_at = models.DateTimeField(_("last heartbeat"), null=True, editable=False)
+    mirror_online = models.BooleanField(_("online in Mongo"), null=True, editable=False)
     failures = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
     probe_at = models.DateTimeField(_("tried again at"), null=True, editable=False)
 
@@ -143,7 +144,7 @@ class Device(StatusModel):
 
     def release(self, reason: str) -> bool:
         """Take the device from the task that holds it now; False where it has passed on."""
-        held = type(self).objects.filter(available=False, task_id=self.task_id)
+        held = Q(available=False, task_id=self.task_id)
         note = Note.of(type(self), "held", "free", reason, {"task_id": self.task_id})
         changes = {**FREED, "updated_at": timezone.now()}
         return bool(self.change_all([self], held, note, **changes))
@@ -170,7 +171,7 @@ class Device(StatusModel):
 
     def _try_again(self, reason: str, probe_at: datetime | None) -> bool:
         """Stay in quarantine, with another moment of trial or with none."""
-        shut = type(self).objects.filter(status=self.Status.QUARANTINED).exclude(probe_at=probe_at)
+        shut = Q(status=self.Status.QUARANTINED) & ~Q(probe_at=probe_at)
         note = Note.of(type(self), self.status, self.status, reason, {"probe_at": probe_at})
         changes = {"probe_at": probe_at, "status_reason": reason[:300]}
         return bool(self.change_all([self], shut, note, **changes))
@@ -178,10 +179,14 @@ class Device(StatusModel):
     def beat(self, online: bool, now: datetime) -> None:
         """What the device says of itself."""
         type(self).objects.filter(pk=self.pk).update(heartbeat_at=now)
-        other = type(self).objects.filter(online=not online)
-        note = Note.of(type(self), _online(not online), _online(online), "heartbeat")
-        self.change_all([self], other, note, online=online)
+        self.switch(online, "heartbeat")
         self.online, self.heartbeat_at = online, now
+
+    def switch(self, online: bool, reason: str) -> bool:
+        """Put it online or offline; False where it was so already."""
+        other = Q(online=not online)
+        note = Note.of(type(self), _online(not online), _online(online), reason)
+        return bool(self.change_all([self], other, note, online=online))
 
     def note_success(self, reason: str) -> None:
         """A task ended well on it: a quarantined device has passed its trial."""

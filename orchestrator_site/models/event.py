@@ -78,7 +78,9 @@ class Note:
         actor = current_actor()
         connection = connections[router.db_for_write(Event)]
         at, told = (field.get_db_prep_save for field in _fields(("at", "data")))
-        words = (actor.kind, actor.name[:ACTOR_LENGTH], model._meta.label_lower, old, new, reason)
+        whole: Any = model._meta.concrete_model  # a proxy's rows are the same things
+        kind = whole._meta.label_lower
+        words = (actor.kind, actor.name[:ACTOR_LENGTH], kind, old, new, reason)
         # Plain texts: drivers take a long time over the members of an enumeration.
         common = (
             at(timezone.now(), connection),

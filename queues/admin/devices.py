@@ -152,8 +152,8 @@ class DeviceAdmin(VerbAdmin):
 
     @display(description=_("events"))
     def events(self, row: Device) -> SafeString:
-        labels = [model._meta.label_lower for model in (Device, DevDevice)]
-        found = Event.objects.filter(object_type__in=labels, object_id=str(row.pk))[:EVENTS]
+        kind = Device._meta.label_lower
+        found = Event.objects.filter(object_type=kind, object_id=str(row.pk))[:EVENTS]
         lines = (
             (moment(one.at), f"{one.old} → {one.new}", one.reason, f"{one.actor_kind} {one.actor}")
             for one in found

@@ -27,6 +27,10 @@ class Generator(StatusModel):
         RUNNING = "running", _("Running")
         FAILING = "fallando", _("Failing")
 
+    class WorkedBy(models.TextChoices):
+        OURS = "ours", _("Our workers")
+        MONGO = "mongo", _("Old workers, from Mongo")
+
     MOVES = {
         Status.RUNNING: frozenset({Status.FAILING}),
         Status.FAILING: frozenset({Status.RUNNING}),
@@ -56,6 +60,13 @@ class Generator(StatusModel):
         help_text=_("What others' shares leave of a batch."),
     )
     enabled = models.BooleanField(_("enabled"), default=True)
+    worked_by = models.CharField(
+        _("worked by"),
+        max_length=8,
+        choices=WorkedBy.choices,
+        default=WorkedBy.OURS,
+        help_text=_("Who takes its tasks: never both."),
+    )
     share_good = models.PositiveSmallIntegerField(_("share, good"), default=0, validators=PERCENT)
     share_normal = models.PositiveSmallIntegerField(
         _("share, normal"), default=0, validators=PERCENT
@@ -95,8 +106,14 @@ class Generator(StatusModel):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_worked_from_mongo(self) -> bool:
+        return self.worked_by == self.WorkedBy.MONGO
+
     def served_instances(self, now: datetime) -> set[str] | None:
         """The devices' instances that an endpoint can be asked for now; None: all of them."""
+        if self.is_worked_from_mongo:  # its workers know their own endpoints
+            return None
         usable = {one.instance for one in self.endpoints.all() if one.is_usable(now)}
         return None if "" in usable else usable
 

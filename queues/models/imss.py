@@ -72,6 +72,7 @@ class NbcRecord(StatusModel):
             }
         ),
         Status.AFTER_MIDNIGHT: frozenset({Status.PENDING, Status.CANCELLED}),
+        **dict.fromkeys(DONE, frozenset({Status.PENDING})),
         Status.FAILED: frozenset({Status.PENDING}),
         Status.CANCELLED: frozenset({Status.PENDING}),
     }
@@ -162,7 +163,12 @@ class NbcRecord(StatusModel):
 
     def retry(self, reason: str) -> bool:
         """Begin anew, with all attempts."""
-        return self.status in (self.Status.FAILED, self.Status.CANCELLED) and self.move(
+        may = self.status in (self.Status.FAILED, self.Status.CANCELLED)
+        return may and self.come_back(reason)
+
+    def come_back(self, reason: str) -> bool:
+        """The same for who was looked up already: there is news of them."""
+        return self.status in self.FINAL and self.move(
             self.Status.PENDING,
             reason,
             attempts=0,
@@ -225,7 +231,8 @@ class QueueEntry(LeasedTask):
         Next.SENT: Status.ACCEPTED,
     }
     MOVES = {
-        Status.ASSIGNED: frozenset({Status.PROCESSING, Status.COMPLETE}),
+        # At once accepted: an old worker took it.
+        Status.ASSIGNED: frozenset({Status.PROCESSING, Status.ACCEPTED, Status.COMPLETE}),
         Status.PROCESSING: frozenset({Status.ASSIGNED, Status.ACCEPTED, Status.COMPLETE}),
         Status.ACCEPTED: frozenset({Status.COMPLETE}),
     }

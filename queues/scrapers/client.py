@@ -187,23 +187,31 @@ def _body(response: HTTPResponse) -> bytes:
 
 
 def _judged(status: int, reason: str, headers: Any, body: bytes) -> Answer:
-    message = _clean(body.decode(errors="replace")) or _clean(reason)
+    said = _parsed(body)
+    own = said.get("message") if isinstance(said, dict) else None
+    text = own if isinstance(own, str) else body.decode(errors="replace")
+    message = _clean(text) or _clean(reason)
     if status == 429:
         wait = _retry_after(headers.get("Retry-After", ""), datetime.now(UTC))
         return Answer(AnswerKind.BUSY, status, message, wait)
     if status == 400:
         return Answer(AnswerKind.BAD_REQUEST, status, message)
-    is_accepted = status == 200 and _is_accepting(body)
+    is_accepted = status == 200 and _is_accepting(said)
     return Answer(AnswerKind.ACCEPTED if is_accepted else AnswerKind.UNKNOWN, status, message)
 
 
-def _is_accepting(body: bytes) -> bool:
-    """Any JSON, but for one that says that it failed."""
+def _parsed(body: bytes) -> Any:
+    """What it says in JSON; None, which accepts nothing, for anything else."""
     try:
-        said = json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
-        return False
-    return not (isinstance(said, dict) and str(said.get("status", "")).lower() in FAILED)
+        return None
+
+
+def _is_accepting(said: Any) -> bool:
+    """Any JSON, but for one that says that it failed."""
+    failed = isinstance(said, dict) and str(said.get("status", "")).lower() in FAILED
+    return said is not None and not failed
 
 
 def _retry_after(header: str, now: datetime) -> float | None:

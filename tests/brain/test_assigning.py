@@ -18,6 +18,8 @@ from devices.leasing import DeviceTaken
 from devices.models import Device, PersonWindow
 from orchestrator_site.clock import db_now
 from orchestrator_site.models import Event, Pause
+from orchestrator_site.stopping import Stop
+from orchestrator_site.waking import Bell
 from queues import endings, results, settling
 from queues.models import Endpoint, Generator, NbcRecord, QueueEntry
 from queues.results import Report
@@ -56,6 +58,19 @@ def test_everybody_gets_one_free_device_in_rotation(pools: dict[str, list[Device
             False,
         )
         assert entry.case_id == person.case_id
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_assignment_wakes_the_workers_that_wait(pools: dict[str, list[Device]]) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("only PostgreSQL notifies")
+    with Bell(QueueEntry._meta.db_table, Stop()) as bell:
+        bell.wait(0)
+        assert not assigning.run_round()
+        assert not bell.wait(0.1)
+        NbcRecordFactory()
+        assert assigning.run_round()
+        assert bell.wait(5)
 
 
 def test_a_decision_can_be_replayed_to_the_same_answer(pools: dict[str, list[Device]]) -> None:

@@ -625,8 +625,8 @@ class OfDevices(DistributionMachine):
 
 
 def test_it_misses_the_lease_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    def held(group: list[QueueEntry]) -> models.QuerySet[QueueEntry]:
-        return QueueEntry.objects.filter(status=QueueEntry.Status.PROCESSING)
+    def held(group: list[QueueEntry]) -> models.Q:
+        return models.Q(status=QueueEntry.Status.PROCESSING)
 
     monkeypatch.setattr(claims, "_held", held)
     _expect_a_failure(OfWorkers)

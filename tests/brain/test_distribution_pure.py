@@ -44,6 +44,7 @@ def contender(draw: st.DrawFn, name: str) -> Contender:
         is_reachable=draw(st.booleans()),
         online=draw(st.integers(0, 3)),
         free=draw(st.integers(0, 8)),
+        share=draw(st.integers(0, 3)),
         slots=draw(st.integers(0, 12)),
         used=draw(st.integers(0, 14)),
     )
@@ -150,7 +151,7 @@ def test_passing_on_keeps_the_sum_and_the_order(before: tuple[Contender, ...]) -
 def test_only_the_unusable_give_and_only_the_usable_with_a_share_get(
     before: tuple[Contender, ...],
 ) -> None:
-    heirs = [one for one in before if one.unusable() is None and one.slots]
+    heirs = [one for one in before if one.unusable() is None and (one.slots or one.share)]
     for old, new in zip(before, passed_on(before), strict=True):
         if new.slots > old.slots:
             assert old in heirs
@@ -175,6 +176,14 @@ def test_slots_pass_to_the_next_in_rotation() -> None:
     away = (replace(last, enabled=False), replace(second, is_failing=True))
     found = passed_on((first, away[1], third, away[0]))
     assert [one.slots for one in found] == [16, 0, 20, 4]
+
+
+def test_a_share_too_small_for_a_slot_inherits_still() -> None:
+    away = Contender("G_IAD", online=0, share=95, slots=10)
+    small = Contender("G_SISEC", online=1, free=1, share=5, slots=0)
+    assert small.why_not() is Why.LIMIT
+    assert [one.slots for one in passed_on((away, small))] == [0, 10]
+    assert passed_on((away, replace(small, share=0))) == (away, replace(small, share=0))
 
 
 # --- The choice -----------------------------------------------------------------------------------
@@ -219,6 +228,7 @@ def test_a_choice_is_replayed_to_the_same_after_a_trip_through_json(
         {"passed": [["G_MASTER", "busy"]]},
         {"chosen": "G_MASTER"},
         {"contenders": []},
+        {"passed": [["G_MASTER", "busy"]]},
         {"contenders": [{"name": "G_IAD", "wings": 2}]},
         {"counter": "many"},
     ],

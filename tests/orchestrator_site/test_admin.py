@@ -46,6 +46,7 @@ from tests.factories import (
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
+ROLES = [pytest.param(role, marks=pytest.mark.once) for role in ("viewer", "operator", "admin")]
 SignedIn = Callable[[str], Client]
 Person = Callable[[str], User]
 REPORT = {"found": 3, "claimed": 1, "queued": 1, "held": 0, "lost": 1, "unproven": 0}
@@ -181,7 +182,7 @@ def user(request: pytest.FixtureRequest, db: None, person: Person) -> User:
     return person(request.param)
 
 
-@pytest.mark.parametrize("user", ["viewer", "operator", "admin", "superuser"], indirect=True)
+@pytest.mark.parametrize("user", [*ROLES, "superuser"], indirect=True)
 def test_every_page_that_a_role_may_see_opens_and_no_other(
     rows: None, client: Client, user: User
 ) -> None:
@@ -270,6 +271,7 @@ def test_every_filter_of_every_list_opens(rows: None, admin_client: Client) -> N
                     assert answer.status_code == 200, f"{model} {query}"
 
 
+@pytest.mark.once
 def test_what_came_from_outside_is_shown_as_text(rows: None, admin_client: Client) -> None:
     task = TramiteTask.objects.get(status="failed")
     for page in (url(TramiteTask, "changelist"), url(TramiteTask, "change", task.pk)):
@@ -344,6 +346,7 @@ def _page_actions(model_admin: ModelAdmin) -> list[str]:
     return [name for kind in kinds for name in getattr(model_admin, kind, ()) or ()]
 
 
+@pytest.mark.once
 def test_a_viewer_has_no_button_and_no_verb(rows: None, signed_in: SignedIn) -> None:
     client = signed_in("viewer")
     for model, model_admin in admin.site._registry.items():

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.test.utils import CaptureQueriesContext
 
 from orchestrator_site.actors import ActorKind, acting_as
@@ -112,12 +112,12 @@ def test_a_move_of_many_is_one_statement_on_postgresql_and_one_transaction_elsew
 
 def test_a_change_without_a_note_leaves_no_event() -> None:
     tasks = TramiteTaskFactory.create_batch(2)
-    held = TramiteTask.objects.filter(pk=tasks[0].pk)
-    assert TramiteTask.change_all(tasks, held, worker="w") == tasks[:1]
+    first = Q(pk=tasks[0].pk)
+    assert TramiteTask.change_all(tasks, first, worker="w") == tasks[:1]
     assert [task.worker for task in tasks] == ["w", ""]
     assert not Event.objects.exists()
     note = Note.of(TramiteTask, "online", "offline", "silent")
-    TramiteTask.change_all(tasks, TramiteTask.objects.all(), note, worker="x")
+    TramiteTask.change_all(tasks, Q(), note, worker="x")
     assert set(Event.objects.values_list("old", "new")) == {("online", "offline")}
 
 

@@ -157,7 +157,7 @@ def test_a_busy_scraper_has_the_person_back_in_a_while(
     entry = served(worker, scraper.url(path))
     person = person_of(entry)
     assert (entry.status, entry.condition, entry.error_class) == ("Complete", 4, "busy")
-    assert entry.message == '{"message": "no: 429"}'
+    assert entry.message == "no: 429"
     assert (person.status, person.attempts) == ("pending", 0)
     assert timedelta(seconds=seconds - 5) < person.available_at - db_now()
     assert person.available_at - db_now() <= timedelta(seconds=seconds)

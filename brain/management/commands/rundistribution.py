@@ -54,8 +54,9 @@ class Command(ActingCommand):
 
     def _for_ever(self, stop: Stop) -> None:
         self.stderr.write("Assigning. Ctrl-C ends after the round at hand.")
+        channel = NbcRecord._meta.db_table
         while not stop():
-            if not run_leased(DISTRIBUTION, lambda _stopped: self._round(), stop):
+            if not run_leased(DISTRIBUTION, lambda _stopped: self._round(), stop, channel=channel):
                 self.stderr.write("Another distributor holds the lease; waiting for it.")
                 stop.wait(15)
 
