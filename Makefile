@@ -18,6 +18,7 @@ demo: setup
 	@$(PY) manage.py demo
 
 test: setup
+	@$(PY) -m tests.mongo
 	@$(PY) -m tests.suite
 
 bench: setup

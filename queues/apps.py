@@ -10,11 +10,20 @@ class QueuesConfig(AppConfig):
 
     def ready(self) -> None:
         from django.conf import settings
+        from django.db.models.signals import post_migrate
 
         from orchestrator_site import measures, metrics
         from queues import alerts, doorbell
         from queues import metrics as queue_metrics
         from queues.doorbell import Tick
+        from queues.mirror import triggers
+
+        post_migrate.connect(
+            lambda using, **kwargs: triggers.install(using),
+            sender=self,
+            weak=False,
+            dispatch_uid="mirror",
+        )
 
         doorbell.register(
             Tick("sweep", "queues.tasks.sweep", "workers"),

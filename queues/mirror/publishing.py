@@ -14,7 +14,7 @@ from typing import Any
 
 from bson.errors import BSONError
 from django.db.models import QuerySet
-from pymongo import DeleteOne, UpdateOne
+from pymongo import DeleteOne, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, DocumentTooLarge, InvalidOperation
 
 from orchestrator_site.clock import db_now
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 1000
 DUPLICATE = 11000
 UNSENDABLE = (BSONError, DocumentTooLarge, InvalidOperation, OverflowError, TypeError, ValueError)
-Operation = UpdateOne | DeleteOne
+Operation = InsertOne[Any] | UpdateOne | DeleteOne
 
 
 class Publisher:
@@ -83,68 +83,106 @@ def mark(kind: str, keys: Iterable[str]) -> None:
 
 def send(place: Place, documents: Mapping[str, Document], version: int) -> dict[str, str]:
     """Write documents of one collection; returns what is wrong with those that it refuses."""
-    keys = list(documents)
-    ids = _ids(place, documents)
-    operations = [_operation(documents[key], ids[key], version) for key in keys]
-    return _sent(place, keys, operations)
+    return _Sending(place, documents, version).run()
 
 
-def _sent(place: Place, keys: Sequence[str], operations: Sequence[Operation]) -> dict[str, str]:
-    try:
-        door.collection(place).bulk_write(operations, ordered=False)
-    except BulkWriteError as error:
-        return _refused(keys, error.details or {})
-    except UNSENDABLE as error:
-        if len(keys) == 1:
-            return {keys[0]: f"{type(error).__name__}: {error}"}
-        half = len(keys) // 2  # which of them it is, the driver does not say
-        return _sent(place, keys[:half], operations[:half]) | _sent(
-            place, keys[half:], operations[half:]
-        )
-    return {}
+class _Sending:
+    """Documents of one collection on their way. What is there is changed, what is not is inserted:
+    one that somebody inserts meanwhile is changed after all."""
+
+    def __init__(self, place: Place, documents: Mapping[str, Document], version: int) -> None:
+        self.collection = door.collection(place)
+        self.documents = documents
+        self.version = version
+        self.problems: dict[str, str] = {}
+
+    def run(self) -> dict[str, str]:
+        met = self._write(list(self.documents))
+        # Now they are there; what cannot be inserted still is a duplicate by some other name.
+        self.problems |= self._write(list(met)) if met else {}
+        return self.problems
+
+    def _write(self, keys: Sequence[str]) -> dict[str, str]:
+        """Returns the refusals of those that were not there a moment ago."""
+        there = self._there(keys)
+        planned = [(key, self._operation(key, there.get(key))) for key in keys]
+        return self._sent([(key, one) for key, one in planned if one])
+
+    def _operation(self, key: str, there: Mapping[str, Any] | None) -> Operation | None:
+        return _operation(self.documents[key], there, self.version)
+
+    def _there(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What is known of those that are there, by key."""
+        found: dict[str, dict[str, Any]] = {}
+        by_name: dict[str, dict[Any, str]] = defaultdict(dict)
+        for key in keys:
+            name, value = self.documents[key].match
+            by_name[name][value] = key
+        for name, by_value in by_name.items():
+            fields = {name: 1, "_mirror": 1, "Status": 1}
+            for one in self.collection.find({name: {"$in": list(by_value)}}, fields):
+                found[by_value[one[name]]] = one
+        return found
+
+    def _sent(self, planned: Sequence[tuple[str, Operation]]) -> dict[str, str]:
+        if not planned:
+            return {}
+        try:
+            self.collection.bulk_write([one for _key, one in planned], ordered=False)
+        except BulkWriteError as error:
+            return self._judged(planned, error.details or {})
+        except UNSENDABLE as error:
+            if len(planned) == 1:
+                self.problems[planned[0][0]] = f"{type(error).__name__}: {error}"
+                return {}
+            half = len(planned) // 2  # which of them it is, the driver does not say
+            return self._sent(planned[:half]) | self._sent(planned[half:])
+        return {}
+
+    def _judged(
+        self, planned: Sequence[tuple[str, Operation]], details: Mapping[str, Any]
+    ) -> dict[str, str]:
+        if wrong := details.get("writeConcernErrors"):
+            raise door.PyMongoError(str(wrong))
+        met: dict[str, str] = {}
+        for fault in details.get("writeErrors", ()):
+            key, operation = planned[fault["index"]]
+            is_there = fault.get("code") == DUPLICATE and isinstance(operation, InsertOne)
+            (met if is_there else self.problems)[key] = str(fault.get("errmsg", fault))
+        return met
 
 
-def _refused(keys: Sequence[str], details: Mapping[str, Any]) -> dict[str, str]:
-    """A duplicate `_id` is no fault: the document is there, with a newer version or an end that
-    the outside wrote, which the guard left alone."""
-    if wrong := details.get("writeConcernErrors"):
-        raise door.PyMongoError(str(wrong))
-    return {
-        keys[fault["index"]]: str(fault["errmsg"])
-        for fault in details.get("writeErrors", ())
-        if not (fault.get("code") == DUPLICATE and _is_of_id(fault))
+def _operation(one: Document, there: Mapping[str, Any] | None, version: int) -> Operation | None:
+    """None: nothing is to be written."""
+    if there is None:
+        return None if one.is_gone else InsertOne(_whole(one, version))
+    if any(there.get(name) == value for name, value in one.unless.items()):
+        return None
+    older = _version(there)
+    # The guard stands in the write: whoever writes meanwhile is not overwritten.
+    guard: dict[str, Any] = {
+        "_id": there["_id"],
+        "_mirror.v": None if older is None else {"$lt": version},
+        **{name: {"$ne": value} for name, value in one.unless.items()},
     }
-
-
-def _is_of_id(fault: Mapping[str, Any]) -> bool:
-    pattern = fault.get("keyPattern")
-    return "_id" in pattern if pattern else "_id_" in str(fault.get("errmsg", "_id_"))
-
-
-def _ids(place: Place, documents: Mapping[str, Document]) -> dict[str, Any]:
-    """The `_id` of each document: its own, or that of the one that has its name already."""
-    ids = {key: one.new_id for key, one in documents.items()}
-    named = {one.match: key for key, one in documents.items() if one.match[0] != "_id"}
-    if named:
-        (name, _value), *_rest = named
-        wanted = {name: {"$in": [value for _name, value in named]}}
-        for found in door.collection(place).find(wanted, {name: 1}):
-            ids[named[name, found[name]]] = found["_id"]
-    return ids
-
-
-def _operation(one: Document, _id: Any, version: int) -> Operation:
-    unwritten = {"_id": _id, "_mirror.v": {"$not": {"$gte": version}}}
     if one.is_gone:
-        return DeleteOne(unwritten)
-    unless = {name: {"$ne": value} for name, value in one.unless.items()}
-    name, value = one.match
-    named = {} if name == "_id" else {name: value}
+        return DeleteOne(guard)
     owned = {key: value for key, value in one.owned.items() if value is not None}
     unset = {key: "" for key, value in one.owned.items() if value is None}
-    update: dict[str, Any] = {"$set": {**named, **owned, "_mirror.v": version}}
-    if one.at_first:
-        update["$setOnInsert"] = dict(one.at_first)
-    if unset:
-        update["$unset"] = unset
-    return UpdateOne({**unwritten, **unless}, update, upsert=True)
+    update: dict[str, Any] = {"$set": {**owned, "_mirror.v": version}}
+    return UpdateOne(guard, {**update, "$unset": unset} if unset else update)
+
+
+def _whole(one: Document, version: int) -> dict[str, Any]:
+    name, value = one.match
+    whole: dict[str, Any] = {"_id": one.new_id, name: value, **one.at_first}
+    owned = {key: value for key, value in one.owned.items() if value is not None}
+    for path, given in {**owned, "_mirror.v": version}.items():
+        parent, _dot, last = path.rpartition(".")
+        (whole.setdefault(parent, {}) if parent else whole)[last] = given
+    return whole
+
+
+def _version(there: Mapping[str, Any]) -> int | None:
+    mirror = there.get("_mirror")
+    return mirror.get("v") if isinstance(mirror, dict) else None
