@@ -59,10 +59,13 @@ def standings(rates: list[float | None], online: list[int]) -> list[Standing]:
 def one_by_one(people: int, fixed: dict, stand: list[Standing]) -> Counter[str]:
     """The same without a short cut: batch after batch, as long as anybody is taken."""
     rates = {one.generator.name: one.rate for one in stand if one.rate is not None}
-    found, _picked = reckoned(fixed, rates)
+    found, picked = reckoned(fixed, rates)
     counted: Counter[str] = Counter()
     while left := people - counted.total():
-        fresh = [replace(o.contender, slots=found[o.generator.name], free=left) for o in stand]
+        fresh = [
+            replace(one, slots=found[one.name], share=picked[one.name]["share"], free=left)
+            for one in (each.contender for each in stand)
+        ]
         choices = distribute(min(left, fixed["size"]), counted.total(), passed_on(fresh))
         taken = Counter(choice.chosen for choice in choices if choice.chosen)
         if not taken:
@@ -219,7 +222,7 @@ def test_a_million_people_are_simulated_at_once(pools: None) -> None:
 
 
 def test_standing_is_what_the_distributor_sees(pools: None) -> None:
-    """The same contenders as an assignment stores, but for slots."""
+    """The same contenders as an assignment stores, but for shares and slots."""
     Device.objects.filter(process="IAD").update(status="draining")
     Device.objects.filter(pk__in=Device.objects.filter(process="SISEC")[:5].values("pk")).update(
         status="quarantined"
@@ -229,7 +232,7 @@ def test_standing_is_what_the_distributor_sees(pools: None) -> None:
     (first, *_others) = assigning.run_round().decisions
     stored = first.choice["contenders"]
     # A round looks at no more free devices than it has people for, and slots are the batch's.
-    own = {"slots": 0, "used": 0, "free": 0}
+    own = {"share": 0, "slots": 0, "used": 0, "free": 0}
     assert [{**asdict(one), **own} for one in seen] == [{**kept, **own} for kept in stored]
 
 

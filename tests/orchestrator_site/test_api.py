@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -39,7 +38,7 @@ from tests.factories import FlowFactory, MotivoFactory, OrganismoFactory, Tramit
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 API = "/api/v1/"
 FREE = {"TExp": 2, "Estado": 0, "UsuarioAsignado": None}
-FUZZ_SECONDS = 30
+FUZZED = 2  # made-up requests to each endpoint
 Caller = Callable[..., Client]
 SignedIn = Callable[[str], Client]
 Person = Callable[[str], User]
@@ -537,7 +536,7 @@ def send(client: Client, case: Any) -> Any:
 def test_no_request_that_fits_the_schema_breaks_the_server(
     caller: Caller, origin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Made-up requests to every endpoint, with an admin's key, for FUZZ_SECONDS at most."""
+    """Made-up requests to every endpoint, with an admin's key."""
     monkeypatch.setattr("rest_framework.views.APIView.throttle_classes", [])
     organismo = OrganismoFactory(flow_name=FlowFactory().name)
     MotivoFactory(organismo=organismo)
@@ -550,19 +549,17 @@ def test_no_request_that_fits_the_schema_breaks_the_server(
     distribution.assigned()
     client = caller()
     client.raise_request_exception = False
-    until = time.monotonic() + FUZZ_SECONDS
     broken: list[str] = []
     asked: Counter[int] = Counter()
 
     def ask(case: Any) -> None:
-        if time.monotonic() < until:
-            answer = send(client, case)
-            asked[answer.status_code] += 1
-            if answer.status_code >= 500:
-                broken.append(case.as_curl_command())
+        answer = send(client, case)
+        asked[answer.status_code] += 1
+        if answer.status_code >= 500:
+            broken.append(case.as_curl_command())
 
     few = hypothesis_settings(
-        max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=FUZZED, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
     api = schemathesis.openapi.from_dict(with_ids_that_exist(schema(client)))
     for found in api.get_all_operations():
