@@ -10,9 +10,11 @@ class BrainConfig(AppConfig):
 
     def ready(self) -> None:
         from brain import metrics as brain_metrics
+        from brain import mirroring
         from brain.claimers import session_token
         from orchestrator_site import metrics
         from queues import doorbell, workers
+        from queues.mirror import kinds, reading
 
         doorbell.register(
             doorbell.Tick("brain", "brain.tasks.session", "brain"),
@@ -21,3 +23,5 @@ class BrainConfig(AppConfig):
         )
         workers.SECRETS["token"] = session_token
         metrics.register(brain_metrics.collect)
+        kinds.register(mirroring.KIND)
+        reading.register(mirroring.read)

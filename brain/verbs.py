@@ -11,8 +11,21 @@ from devices.models import Device
 from orchestrator_site.models import Event
 from orchestrator_site.verbs import Verb
 from queues import doorbell
-from queues.models import Generator, NbcRecord, QueueEntry, TramiteTask
-from queues.verbs import DEVICE_VERBS, ENTRY_VERBS, PERSON_VERBS
+from queues.models import (
+    Generator,
+    MirrorChange,
+    NbcRecord,
+    QueueEntry,
+    SetAside,
+    TramiteTask,
+)
+from queues.verbs import (
+    CHANGE_VERBS,
+    DEVICE_VERBS,
+    ENTRY_VERBS,
+    PERSON_VERBS,
+    SET_ASIDE_VERBS,
+)
 
 Task = TramiteTask.Status
 
@@ -213,4 +226,6 @@ VERBS: dict[str, tuple[type[Model], tuple[Verb, ...]]] = {
     "device": (Device, DEVICE_VERBS),
     "imss": (QueueEntry, ENTRY_VERBS),
     "person": (NbcRecord, PERSON_VERBS),
+    "mirror-change": (MirrorChange, CHANGE_VERBS),
+    "set-aside": (SetAside, SET_ASIDE_VERBS),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -20,8 +21,10 @@ from brain.models import Flow, Organismo
 from devices.models import Worker
 from orchestrator_site.health import database_problems
 from queues.browser.launch import BrowserMissing, find_browser
+from queues.mirror import door, indexes, session, standing, triggers
 
 OK, OFF, BAD = "ok", "off", "bad"
+MEND = "Run: manage.py doctor --fix"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,16 @@ def examine() -> Iterator[Finding]:
             is_database = isinstance(error, DatabaseError)
             to_do = "Mend the database first." if is_database else "This is a defect: report it."
             yield Finding(name, BAD, _told(error), to_do)
+
+
+def mend() -> None:
+    """What can be mended without asking anybody: what is missing is made. Changes no data."""
+    triggers.install("default")
+    if not door.is_configured():
+        session.switch_off()
+        return
+    with contextlib.suppress(door.PyMongoError):  # its examination tells of it
+        indexes.create(indexes.missing())
 
 
 def _told(error: Exception) -> str:
@@ -147,6 +160,61 @@ def cache_and_broker() -> Iterator[Finding]:
     yield Finding("cache", OK if kept else BAD, where, to_do)
 
 
+def mongo() -> Iterator[Finding]:
+    """The mirror: its server, what finds documents there, and how it fares."""
+    for name in standing.forsaken():
+        told = f"{name} is worked from Mongo, and MONGODB_URI is not set: nobody works it"
+        yield Finding("mongo", BAD, told, "Set MONGODB_URI, or have our workers work it.")
+    found = standing.current()
+    if lacking := triggers.missing("default"):
+        told = f"changes go unnoticed: no {', '.join(lacking)}"
+        yield Finding("mongo", BAD if found else OFF, told, MEND)
+    if not door.is_configured():
+        if found is None:
+            yield Finding("mongo", OFF, "MONGODB_URI is not set: there is no mirror")
+        else:
+            told = "MONGODB_URI is not set, and changes are written down for it all the same"
+            yield Finding("mongo", BAD, told, MEND)
+        return
+    yield from _mongo_server()
+    if found is not None:
+        yield from _mirror(found)
+
+
+def _mongo_server() -> Iterator[Finding]:
+    try:
+        door.client().admin.command("ping")
+        lacking = indexes.missing()
+    except door.PyMongoError as error:
+        to_do = "Check MONGODB_URI, the server, the network and the account's rights."
+        yield Finding("mongo", BAD, session.explain(error), to_do)
+        return
+    if lacking:
+        told = f"indexes are missing: {'; '.join(map(str, lacking))}"
+        yield Finding("mongo", BAD, told, MEND)
+    else:
+        yield Finding("mongo", OK, "answers, with its indexes")
+
+
+def _mirror(found: standing.Standing) -> Iterator[Finding]:
+    depth = f"{found.depth}{' or more' if found.is_at_limit else ''} changes wait"
+    told = f"{depth}, the oldest for {found.lag.total_seconds():.0f} s"
+    if found.state.error:
+        since = f"{found.state.error_at:%Y-%m-%d %H:%M} UTC" if found.state.error_at else "now"
+        yield Finding("mirror", BAD, f"since {since}: {found.state.error}; {told}", MIRROR_LOG)
+    elif not found.is_up:
+        yield Finding("mirror", OFF, f"nobody works it; {told}", MIRROR_START)
+    else:
+        yield Finding("mirror", OK, told)
+    if found.out or found.into:
+        told = f"set aside: {found.out} changes for Mongo, {found.into} documents of Mongo"
+        yield Finding("mirror", OK, told, "See why in the admin, and have them tried again.")
+
+
+MIRROR_LOG = "Mend what the error names. It is tried again by itself."
+MIRROR_START = "Start: manage.py runcluster scrapers, or manage.py syncmongo"
+
+
 def clusters() -> Iterator[Finding]:
     rows = Worker.objects.filter(kind="cluster")
     if not rows:
@@ -188,6 +256,7 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     cache_and_broker,
     flows,
     intranet,
+    mongo,
     clusters,
     demo_world,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -53,5 +54,6 @@ def _known() -> list[str]:
         settings.SECRET_KEY,
         settings.EMAIL_HOST_PASSWORD,
         settings.METRICS_TOKEN,
+        urlsplit(settings.MONGODB_URI).password or "",
     )
     return [secret for secret in (*ours, *passwords) if secret]

@@ -30,7 +30,7 @@ def me(kind: str) -> str:
 
 def run_leased(
     name: str,
-    step: Callable[[Callable[[], bool]], bool],
+    step: Callable[[Watch], bool],
     stop: Stop,
     *,
     duration: timedelta | None = None,
@@ -39,13 +39,13 @@ def run_leased(
     """Call `step` in turns while the lease `name` is ours; False when another has it.
 
     `step` answers whether there was work: where there was none the loop rests a second, or less
-    where `channel` is notified. It is given a function to ask between two pieces of work, at
-    least every half minute, whether to stop; asking renews the lease.
+    where `channel` is notified. It is given a watch to ask between two pieces of work, at least
+    every half minute, whether to stop; asking renews the lease.
     """
     lease = Lease.acquire(name, me(name), LEASE)
     if lease is None:
         return False
-    watch = _Watch(lease, stop, duration or settings.LOOP_SESSION)
+    watch = Watch(lease, stop, duration or settings.LOOP_SESSION)
     try:
         with Bell(channel, stop) as bell:
             while not watch.is_over() and not watch():
@@ -57,7 +57,7 @@ def run_leased(
     return True
 
 
-class _Watch:
+class Watch:
     """Whether to stop: asked to, the lease lost, or the session's grace used up."""
 
     def __init__(self, lease: Lease, stop: Stop, duration: timedelta) -> None:
@@ -65,6 +65,11 @@ class _Watch:
         self.until = time.monotonic() + duration.total_seconds()
         self.renewed = time.monotonic()
         self.is_lost = False  # for good: what took it over works already
+
+    @property
+    def epoch(self) -> int:
+        """Of this holding of the lease: greater than that of every one before."""
+        return self.lease.epoch
 
     def is_over(self) -> bool:
         """No new piece of work begins after this."""

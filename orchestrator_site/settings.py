@@ -225,7 +225,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["orchestrator_site.api.access.RolePermission"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["orchestrator_site.api.filters.KnownFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "orchestrator_site.api.pagination.IdCursorPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
@@ -358,13 +358,14 @@ Q_CLUSTER = {
         for name, size in {
             "brain": 5,
             "workers": WORKER_SLOTS + 2,
-            "scrapers": 4,
+            "scrapers": 5 if MONGODB_URI else 4,
             "postprocessing": 2,
         }.items()
     },
 } | ({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"})
 
 # --- Logs -------------------------------------------------------------------------------------
+_LOGS_IN_MONGO = bool(MONGODB_URI and MONGODB_LOG_COLLECTION)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -381,9 +382,13 @@ LOGGING = {
             "class": "logging.StreamHandler",
             "formatter": env.str("LOG_FORMAT", default="plain"),
             "filters": ["redact"],
-        }
+        },
+        **({"mongo": {"class": "queues.mirror.logs.ToMongo"}} if _LOGS_IN_MONGO else {}),
     },
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {
+        "handlers": ["stderr", "mongo"] if _LOGS_IN_MONGO else ["stderr"],
+        "level": env.str("LOG_LEVEL", default="INFO"),
+    },
     "loggers": {
         "django.db.backends": {"level": "INFO"},
         "django-q": {"level": "WARNING"},

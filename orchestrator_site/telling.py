@@ -24,6 +24,8 @@ OWN = (
     gettext_noop("Can act on appeals in the queue"),
     gettext_noop("Can act on dev devices"),
     gettext_noop("Can act on devices"),
+    gettext_noop("Can act on changes for Mongo"),
+    gettext_noop("Can act on documents set aside"),
     gettext_noop("Can act on generators and their shares"),
     gettext_noop("Can act on IMSS tasks"),
     gettext_noop("Can act on people to look up"),

@@ -1,4 +1,4 @@
-"""What staff can be warned of in the distribution."""
+"""What staff can be warned of in the distribution and its mirror in Mongo."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from orchestrator_site.clock import db_now
 from orchestrator_site.measures import Measure, Reading
 from orchestrator_site.models import Event
 from queues.metrics import finished_by_generator
+from queues.mirror import standing
 from queues.models import DistributionConfig, Generator, NbcRecord
 
 ENOUGH = 5  # ended tasks: a rate of fewer says nothing
@@ -77,6 +78,40 @@ def quarantined_devices() -> Iterator[Reading]:
         yield Reading(f"{row.fleet} {row.device}", row.failures, f"{row}: {row.status_reason}")
 
 
+def mirror_lags() -> Iterator[Reading]:
+    """In seconds, both ways: how long Mongo has not been told, and how long it was not read."""
+    found = standing.current()
+    if found is None:
+        return
+    told = _("Mongo has not been told of a change for %(seconds)d seconds")
+    yield _lag("out", found.lag, told, found)
+    if found.since_read is not None:
+        yield _lag("in", found.since_read, _("Mongo was not read for %(seconds)d seconds"), found)
+
+
+def _lag(subject: str, lag: timedelta, told: str, found: standing.Standing) -> Reading:
+    seconds = lag.total_seconds()
+    said = told % {"seconds": seconds}
+    why = found.state.error
+    return Reading(subject, round(seconds, 1), f"{said}: {why}" if why else said)
+
+
+def documents_set_aside() -> Iterator[Reading]:
+    """How many, by the way that they could not go."""
+    found = standing.current()
+    if found is not None:
+        out = _("%(count)d changes could not be written to Mongo") % {"count": found.out}
+        yield Reading("out", found.out, out)
+        into = _("%(count)d documents of Mongo could not be taken in") % {"count": found.into}
+        yield Reading("in", found.into, into)
+
+
+def forsaken_generators() -> Iterator[Reading]:
+    told = _("%(name)s is worked from Mongo, and MONGODB_URI is not set: nobody works it")
+    for name in standing.forsaken():
+        yield Reading(name, 1, told % {"name": name})
+
+
 MEASURES = (
     Measure(
         "imss_pool_unavailable",
@@ -122,5 +157,32 @@ MEASURES = (
         ">",
         gettext_lazy("failures"),
         gettext_lazy("Failures in a row of a device that was quarantined by itself."),
+    ),
+    Measure(
+        "mirror_lag",
+        gettext_lazy("Mirror behind"),
+        mirror_lags,
+        300,
+        ">",
+        gettext_lazy("s"),
+        gettext_lazy("How long Mongo has not been told of a change, or was not read."),
+    ),
+    Measure(
+        "mirror_set_aside",
+        gettext_lazy("Documents set aside"),
+        documents_set_aside,
+        0,
+        ">",
+        gettext_lazy("documents"),
+        gettext_lazy("What could not be written to Mongo, or taken in from it."),
+    ),
+    Measure(
+        "mirror_forsaken",
+        gettext_lazy("Generator without workers"),
+        forsaken_generators,
+        0,
+        ">",
+        "",
+        gettext_lazy("1 while a generator is worked from Mongo and there is no mirror."),
     ),
 )

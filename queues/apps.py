@@ -34,5 +34,7 @@ class QueuesConfig(AppConfig):
         for slot in range(1, settings.WORKER_SLOTS + 1):
             name = f"filing worker {slot}"
             doorbell.register(Tick(name, "queues.tasks.tramite_session", "workers", args=(slot,)))
+        if settings.MONGODB_URI:
+            doorbell.register(Tick("mirror", "queues.tasks.mirror_session", "scrapers"))
         metrics.register(queue_metrics.collect)
         measures.register(*alerts.MEASURES)

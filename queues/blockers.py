@@ -1,4 +1,4 @@
-"""Why a person waits, in words. Pure, but for the reader's language and time zone."""
+"""Why a person or a task waits, in words. Pure, but for the reader's language and time zone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from queues.models import NbcRecord
+from queues.models import NbcRecord, QueueEntry
 
 # Why a generator was passed over, by the distributor's word for it.
 PASSED = {
@@ -31,8 +31,23 @@ def of(person: NbcRecord, now: datetime) -> str:
     if person.status not in waits:
         return ""
     if person.available_at > now:
-        return _("not before %(time)s") % {"time": _clock(person.available_at, now)}
+        return not_before(person.available_at, now)
     return describe(person.blocker, now)
+
+
+def of_task(entry: QueueEntry, now: datetime) -> str:
+    """What an assigned task waits for; "" where somebody has it. Its generator is read."""
+    if entry.status != QueueEntry.WAITING:
+        return ""
+    if entry.generator.is_worked_from_mongo:
+        return _("waits for a worker in Mongo")
+    if entry.available_at > now:
+        return not_before(entry.available_at, now)
+    return _("waits for a worker")
+
+
+def not_before(at: datetime, now: datetime) -> str:
+    return _("not before %(time)s") % {"time": _clock(at, now)}
 
 
 def describe(blocker: Mapping[str, Any], now: datetime | None = None) -> str:

@@ -19,8 +19,10 @@ class ReportFailed(Exception):
 
 
 def report_all(name: str = "") -> None:
-    """A report of every enabled generator, or of one. What breaks one breaks no other."""
-    rows = Generator.objects.filter(enabled=True).prefetch_related("endpoints")
+    """A report of every enabled generator of ours, or of one. What breaks one breaks no other.
+    Those that are worked from Mongo report there."""
+    ours = Generator.objects.filter(enabled=True, worked_by=Generator.WorkedBy.OURS)
+    rows = ours.prefetch_related("endpoints")
     for generator in rows.filter(name=name) if name else rows:
         report(generator, db_now())
 

@@ -1,4 +1,4 @@
-"""Distribution's figures for Prometheus. Each reads a day at most, by an index."""
+"""Figures of distribution and its mirror for Prometheus. Each reads a day at most, by an index."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from devices.models import Device
+from queues.mirror import standing
 from queues.models import Generator, NbcRecord, QueueEntry
 
 DAY = timedelta(hours=24)
@@ -36,6 +37,7 @@ def collect() -> Iterator[Metric]:
     yield _live_tasks()
     yield _people()
     yield _devices()
+    yield from _mirror()
 
 
 def finished_by_generator(since: datetime) -> list[dict[str, Any]]:
@@ -157,3 +159,27 @@ def _devices() -> Metric:
         for name in states:
             shown.add_metric([row["fleet"], row["process"], name], row[f"{name}_"])
     return shown
+
+
+def _mirror() -> Iterator[Metric]:
+    """Only where there is one."""
+    found = standing.current()
+    if found is None:
+        return
+    of = "orchestrator_mirror"
+    yield GaugeMetricFamily(f"{of}_up", "1 while it is worked and Mongo answers", found.is_up)
+    depth = f"Changes that Mongo is still to be told, counted up to {standing.COUNTED}"
+    yield GaugeMetricFamily(f"{of}_outbox_depth", depth, found.depth)
+    lag = "Age of the oldest of them"
+    yield GaugeMetricFamily(f"{of}_lag_seconds", lag, found.lag.total_seconds())
+    if found.since_read is not None:
+        read, age = "Since Mongo was read last", found.since_read.total_seconds()
+        yield GaugeMetricFamily(f"{of}_read_age_seconds", read, age)
+    aside = GaugeMetricFamily(
+        f"{of}_set_aside",
+        "What could not be written to Mongo (out) or taken in from it (in)",
+        labels=["direction"],
+    )
+    aside.add_metric(["out"], found.out)
+    aside.add_metric(["in"], found.into)
+    yield aside

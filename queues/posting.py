@@ -26,7 +26,8 @@ from orchestrator_site.clock import db_now
 from orchestrator_site.rhythm import Rhythm
 from queues import capacity, claims, endings, settling
 from queues.calling import Calls
-from queues.models import DistributionConfig, Endpoint, QueueEntry
+from queues.mirror.logs import about, within
+from queues.models import DistributionConfig, Endpoint, Generator, QueueEntry
 from queues.scrapers import router
 from queues.scrapers.client import Answer, AnswerKind, Call
 from queues.scrapers.router import Routed
@@ -44,7 +45,7 @@ Answered = list[tuple[QueueEntry, Routed]]
 
 
 class ScraperWorker:
-    """One loop over the tasks of all generators, or of one."""
+    """One loop over the tasks of all generators that our workers work, or of one."""
 
     kind = "scrapers"
 
@@ -90,7 +91,7 @@ class ScraperWorker:
         room = self.most - len(self._calls)
         if not room:
             return []
-        rows = QueueEntry.objects.all()
+        rows = QueueEntry.objects.filter(generator__worked_by=Generator.WorkedBy.OURS)
         if self.generator:
             rows = rows.filter(generator__name=self.generator)
         return rows.take(self.name, settings.TASK_LEASE, room)
@@ -104,12 +105,12 @@ class ScraperWorker:
         for entry in permitted:
             serving = endpoints[entry.generator_id]
             route = partial(router.route, serving, entry.device_instance, _call_of(entry), now=now)
-            self._calls.ask(entry, route)
+            self._calls.ask(entry, partial(within, entry, route))
 
     def _answered(self, patience: float) -> Answered:
         """What was answered, after a moment in which others may be."""
         found = self._calls.answers(patience, GATHER)
-        return [(entry, _result(future)) for entry, future in found]
+        return [(entry, _result(entry, future)) for entry, future in found]
 
     def _write(self, answered: Answered) -> None:
         if not answered:
@@ -183,12 +184,13 @@ def _call_of(entry: QueueEntry) -> Call:
     )
 
 
-def _result(future: Future[Routed]) -> Routed:
+def _result(entry: QueueEntry, future: Future[Routed]) -> Routed:
     """A fault of ours in a call: it may have been sent."""
     error = future.exception()
     if error is None:
         return future.result()
-    logger.error("a call failed", exc_info=error)
+    with about(entry):
+        logger.error("a call failed", exc_info=error)
     told = f"{type(error).__name__}: {error}"
     return Routed(Answer(AnswerKind.UNANSWERED, message=told))
 

@@ -65,7 +65,7 @@ def take_in(document_id: str, report: Report) -> bool:
     told = "late result refused"
     Event.record([entry], entry.status, entry.status, told, asdict(report))
     logger.warning("task %s of case %s: %s", entry.pk, entry.case_id, told)
-    raise MovedOn(f"the task is {entry.status}: {entry.message}")
+    raise MovedOn(f"the task is {entry.status}: {entry.message}".rstrip(": "))
 
 
 def _settled(entry: QueueEntry, report: Report) -> bool:

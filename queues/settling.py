@@ -12,9 +12,11 @@ from django.db.models import Exists, F, OuterRef
 
 from devices.models import Device, PersonWindow
 from orchestrator_site.clock import db_now
+from orchestrator_site.models import Event
 from queues import claims, endings
 from queues.endings import Ending, Tries
 from queues.errors import ErrorClass
+from queues.mirror.logs import about
 from queues.models import DistributionConfig, NbcRecord, QueueEntry, RegistroWork
 from queues.policy import Next, after_failure
 
@@ -63,7 +65,8 @@ def settle(
             if not ending.success:
                 PersonWindow.close(entry.curp, entry.rw_id, now)
     if moved:
-        logger.info("task %s of case %s: %s", entry.pk, entry.case_id, ending.message)
+        with about(entry):
+            logger.info("task %s of case %s: %s", entry.pk, entry.case_id, ending.message)
     return moved
 
 
@@ -142,6 +145,7 @@ def _take_back(device: Device, reason: str, ending: EndingOf) -> bool:
     # Its worker moves it too: what counts is that it still lives, not where we saw it.
     while entry and entry.status in QueueEntry.LIVE:
         if settle(entry, ending(entry)):
+            Event.record([device], "held", "free", reason, {"task_id": entry.pk})
             return True
         entry.refresh_from_db()
     return device.release(reason)

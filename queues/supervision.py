@@ -25,6 +25,7 @@ from orchestrator_site.stopping import Stop, run_folder
 from queues import doorbell
 from queues.doorbell import Standing
 from queues.locking import held
+from queues.mirror import session
 from queues.starts import Start, free_the_dead
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class Cluster:
                 logger.warning("cluster %s: an earlier start was left working", self.name)
                 self._let_go(start)
             doorbell.schedule_ticks([self.name])
+            if self.name == "scrapers" and not settings.MONGODB_URI:
+                session.switch_off()  # else what nobody publishes would be written down for ever
             while not stop():
                 self._run_once(stop)
             self.row.leave()

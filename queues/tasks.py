@@ -10,6 +10,7 @@ from orchestrator_site.actors import ActorKind, acting_as
 from orchestrator_site.sessions import me, run_leased
 from orchestrator_site.stopping import Stop, note_for
 from queues import upkeep
+from queues.mirror import session as mirror
 from queues.models import QueueEntry, TramiteTask
 from queues.posting import ScraperWorker
 from queues.workers import TramiteWorker
@@ -44,6 +45,16 @@ def scraper_session(slot: int) -> bool:
             return worked
         finally:
             worker.close()
+
+
+def mirror_session() -> bool:
+    """Tell Mongo what changes and take in what is written there, for some minutes. A schedule can
+    outlive the setting: then there is nothing to tell any more."""
+    with acting_as(ActorKind.SYSTEM, "mirror"):
+        if not settings.MONGODB_URI:
+            mirror.switch_off()
+            return False
+        return mirror.run(Stop(note_for("scrapers")))
 
 
 def sweep() -> int:

@@ -8,6 +8,7 @@ from devices.models import Device
 from orchestrator_site.clock import db_now
 from orchestrator_site.verbs import Verb
 from queues import endings, settling
+from queues.mirror import retrying
 from queues.models import DistributionConfig, NbcRecord, QueueEntry
 
 Service = Device.Status
@@ -118,5 +119,30 @@ PERSON_VERBS = (
         NbcRecord.hurry,
         lambda person: person.status == Person.AFTER_MIDNIGHT,
         icon="bolt",
+    ),
+)
+
+CHANGE_VERBS = (
+    Verb(
+        "retry",
+        _("Try again"),
+        _("Mongo is told once more, of the row as it stands by then."),
+        retrying.publish_again,
+        lambda change: change.set_aside_at is not None,
+        icon="replay",
+    ),
+)
+
+SET_ASIDE_VERBS = (
+    Verb(
+        "retry",
+        _("Read again"),
+        _(
+            "The mark is taken off the document in Mongo, and it is read again. What is still"
+            " wrong in it puts it back here."
+        ),
+        retrying.read_again,
+        lambda row: True,
+        icon="replay",
     ),
 )

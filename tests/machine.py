@@ -25,7 +25,10 @@ class Machine:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.world_url = f"http://127.0.0.1:{free_port()}"
-        emptied = ("DATABASE_URL", "SQLSERVER_SERVER", "REDIS_URL", "AWS_ACCESS_KEY_ID")
+        emptied = (
+            *("DATABASE_URL", "SQLSERVER_SERVER", "REDIS_URL", "AWS_ACCESS_KEY_ID"),
+            "MONGODB_URI",
+        )
         self.environment = {
             **os.environ,
             **dict.fromkeys(emptied, ""),

@@ -22,6 +22,32 @@ from tests.postgres import free_port
 PACKAGE = "nx-27017==0.8.1"
 HOME = ROOT / ".venv" / "mongo"
 PATIENCE = 20.0  # seconds
+# Its fast way of updating turns true into 1 and dates into text, its exact way unsets no field of a
+# field. A real server does all three right.
+START = """
+import sys
+from copy import deepcopy
+import neosqlite.collection.query_helper._sql_updates as fast
+import neosqlite.collection.query_helper.update_operations as updates
+from nx_27017.nx_27017 import main
+
+def exactly(self, doc_id, spec, doc, *more):
+    dotted = [path.split(".") for path in spec.get("$unset", {}) if "." in path]
+    doc = deepcopy(doc)
+    for *parents, last in dotted:
+        found = doc
+        for name in parents:
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, dict):
+            found.pop(last, None)
+    changed, is_other = update(self, doc_id, spec, doc, *more)
+    return changed, is_other or bool(dotted)
+
+fast.get_force_fallback = updates.get_force_fallback = lambda: True
+update = updates.UpdateOperationsMixin._perform_python_update
+updates.UpdateOperationsMixin._perform_python_update = exactly
+sys.exit(main())
+"""
 
 
 def install() -> None:
@@ -47,7 +73,8 @@ class Server:
     def start(self) -> None:
         self.process = subprocess.Popen(
             [
-                *(str(HOME / "bin" / "nx-27017"), "--data-dir", str(self.folder / "data")),
+                *(str(HOME / "bin" / "python"), "-c", START),
+                *("--data-dir", str(self.folder / "data")),
                 *("-p", str(self.port), "--log-file", str(self.folder / "log")),
                 *("--pid-file", str(self.folder / "pid")),
             ],

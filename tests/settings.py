@@ -6,7 +6,10 @@ from pathlib import Path
 
 _folder = Path(tempfile.mkdtemp(prefix="orchestrator-tests-"))
 # What the machine has configured is none of the tests' business.
-for _name in ("AWS_ACCESS_KEY_ID", "SQLSERVER_SERVER", "SQLSERVER_CONNECTION_STRING", "REDIS_URL"):
+for _name in (
+    *("AWS_ACCESS_KEY_ID", "SQLSERVER_SERVER", "SQLSERVER_CONNECTION_STRING"),
+    *("REDIS_URL", "MONGODB_URI"),
+):
     os.environ[_name] = ""
 os.environ["DATA_DIR"] = str(_folder)
 os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL", "")

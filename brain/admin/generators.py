@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Count, Q, QuerySet, URLField
 from django.http import HttpRequest
 from django.urls import reverse
@@ -16,9 +18,13 @@ from unfold.decorators import display
 
 from brain.verbs import GENERATOR_VERBS
 from orchestrator_site.admin import VerbAdmin, badge, moment
+from orchestrator_site.cells import plain_table
 from orchestrator_site.models import Event
 from queues import recording
+from queues.mirror import asking, beside, handover
 from queues.models import Endpoint, Generator
+
+FIELDS, MOST = 100, 300  # of its document: fields, and characters of each
 
 
 class EndpointInline(TabularInline):
@@ -53,6 +59,7 @@ class GeneratorAdmin(VerbAdmin):
         "name",
         "state",
         "runs",
+        "worked_by",
         "pool",
         "devices",
         "current_active_tasks",
@@ -60,11 +67,11 @@ class GeneratorAdmin(VerbAdmin):
         "endpoint_count",
         "reported",
     )
-    list_filter = ("enabled", "status", "fleet")
+    list_filter = ("enabled", "status", "worked_by", "fleet")
     search_fields = ("name", "short_name", "process")
     fieldsets = (
         (None, {"fields": ("name", "short_name", "handler", "instance", "enabled")}),
-        (_("Pool and queue"), {"fields": ("fleet", "process", "queue_collection")}),
+        (_("Pool and queue"), {"fields": ("fleet", "process", "queue_collection", "worked_by")}),
         (
             _("In the distribution"),
             {
@@ -90,6 +97,7 @@ class GeneratorAdmin(VerbAdmin):
                 )
             },
         ),
+        (_("In Mongo"), {"fields": ("in_mongo",)}),
     )
     readonly_fields = (
         "enabled",
@@ -101,7 +109,13 @@ class GeneratorAdmin(VerbAdmin):
         "last_failure",
         "failed",
         "shares_by_level",
+        "in_mongo",
     )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """One that is being entered is not in Mongo yet."""
+        *others, in_mongo = super().get_fieldsets(request, obj)
+        return (*others, in_mongo) if obj else others
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         usable = Count("endpoints", filter=Q(endpoints__enabled=True))
@@ -109,11 +123,14 @@ class GeneratorAdmin(VerbAdmin):
 
     def save_model(self, request: HttpRequest, obj: Generator, form: Any, change: bool) -> None:
         before = recording.stored(obj)
-        if change:  # workers report into the same row meanwhile
-            obj.save(update_fields=form.changed_data)
-        else:
-            super().save_model(request, obj, form, change)
-        recording.note(obj, before)
+        with transaction.atomic():
+            if change:  # workers report into the same row meanwhile
+                obj.save(update_fields=form.changed_data)
+            else:
+                super().save_model(request, obj, form, change)
+            recording.note(obj, before)
+            if "worked_by" in form.changed_data:
+                handover.changed(obj)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         before = _endpoints(form.instance)
@@ -160,6 +177,32 @@ class GeneratorAdmin(VerbAdmin):
         """They sum up over all generators, and are set together on a page of their own."""
         told = " / ".join(f"{share} %" for share in row.shares.values())
         return format_html('<a href="{}">{}</a>', reverse("admin:brain_shares"), told)
+
+    @display(description=_("its document"))
+    def in_mongo(self, row: Generator) -> str | SafeString:
+        """Asked of Mongo as the page is made, and not for long."""
+        try:
+            fields = beside.of_generator(row)
+        except asking.Away as away:
+            return str(away)
+        if fields is None:
+            return str(_("Mongo has no document of it yet."))
+        heads = (_("field"), _("here"), _("in Mongo"), "")
+        return plain_table(heads, (_line(one) for one in fields[:FIELDS]))
+
+
+def _line(field: beside.Field) -> tuple[Any, ...]:
+    marked = badge(field.name, _("differs"), "warn") if field.differs else ""
+    return (field.name, _told(field.here), _told(field.there), marked)
+
+
+def _told(value: Any) -> Any:
+    """As Mongo's shell would write it, but times."""
+    if isinstance(value, datetime):
+        return moment(value)
+    if value is None:
+        return "-"
+    return str(value).lower() if isinstance(value, bool) else str(value)[:MOST]
 
 
 def _endpoints(generator: Generator) -> list[dict[str, Any]]:

@@ -145,7 +145,7 @@ class QueueEntryAdmin(VerbAdmin, LongListAdmin):
     search_fields = ("curp", "document_id")
     search_help_text = _("A taskid, a document's id, an rw_id, or what a person is known by.")
     fieldsets = (
-        (None, {"fields": ("state", "outcome", "message", "case_id")}),
+        (None, {"fields": ("state", "waits_for", "outcome", "message", "case_id")}),
         (_("Document"), {"fields": ("person", "device_held", "document", "task_data", "result")}),
         (_("What happened"), {"fields": ("decision_made", "events")}),
         (
@@ -172,6 +172,7 @@ class QueueEntryAdmin(VerbAdmin, LongListAdmin):
     )
     readonly_fields = (
         "state",
+        "waits_for",
         "outcome",
         "person",
         "device_held",
@@ -197,6 +198,10 @@ class QueueEntryAdmin(VerbAdmin, LongListAdmin):
     @display(description=_("status"), ordering="status")
     def state(self, row: QueueEntry) -> SafeString:
         return _state(row)
+
+    @display(description=_("waits for"))
+    def waits_for(self, row: QueueEntry) -> str:
+        return blockers.of_task(row, timezone.now()) or "-"
 
     @display(description=_("condition"), ordering="condition")
     def outcome(self, row: QueueEntry) -> str | SafeString:

@@ -210,7 +210,8 @@ class DistributionPauseView(APIView):
     @extend_schema(request=ReasonSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         """Pause: nobody is assigned any more. Tasks under way go on."""
-        Pause.begin(DISTRIBUTION, _valid(ReasonSerializer, request)["reason"])
+        if not Pause.begin(DISTRIBUTION, _valid(ReasonSerializer, request)["reason"]):
+            raise Conflict(_("Distribution is paused already."))
         return Response(_status())
 
 

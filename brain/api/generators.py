@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from rest_framework import serializers, viewsets
 
 from brain.api.serializers import CheckedSerializer
@@ -11,6 +12,7 @@ from brain.verbs import GENERATOR_VERBS
 from orchestrator_site.api.views import ModelViewSet, ReadOnlyViewSet, with_verbs
 from queues.api.fields import is_storable
 from queues.api.recorded import Recorded
+from queues.mirror import handover
 from queues.models import Endpoint, Generator
 
 REPORTED = (
@@ -42,6 +44,7 @@ class GeneratorSerializer(CheckedSerializer):
             "rotation_order",
             "array_position",
             "takes_remainder",
+            "worked_by",
             "enabled",
             "shares",
             *REPORTED,
@@ -81,7 +84,14 @@ class EndpointSerializer(CheckedSerializer):
 class GeneratorViewSet(Recorded, ReadOnlyViewSet):
     queryset = Generator.objects.prefetch_related("endpoints")
     serializer_class = GeneratorSerializer
-    filterset_fields = ("name", "fleet", "process", "enabled", "status")
+    filterset_fields = ("name", "fleet", "process", "enabled", "status", "worked_by")
+
+    def perform_update(self, serializer: Any) -> None:
+        before = serializer.instance.worked_by
+        with transaction.atomic():
+            super().perform_update(serializer)
+            if serializer.instance.worked_by != before:
+                handover.changed(serializer.instance)
 
 
 class EndpointViewSet(Recorded, ModelViewSet):

@@ -183,7 +183,8 @@ class BrainPauseView(APIView):
         """Pause the brain: no cycle begins, and a running one ends after the case at hand."""
         given = ReasonSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        Pause.begin(cycles.BRAIN, given.validated_data["reason"])
+        if not Pause.begin(cycles.BRAIN, given.validated_data["reason"]):
+            raise Conflict(_("The brain is paused already."))
         return Response(cycles.status(timezone.now()))
 
 

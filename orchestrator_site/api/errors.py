@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, RequestDataTooBig
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError
 from django.db.models import ProtectedError
@@ -19,6 +19,14 @@ from rest_framework.views import set_rollback
 
 logger = logging.getLogger(__name__)
 ROW = api_settings.NON_FIELD_ERRORS_KEY  # where no one field is wrong
+
+
+class TooLarge(exceptions.APIException):
+    """More than a request may bring along."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "too_large"
+    default_detail = _("The body is too large.")
 
 
 class Conflict(exceptions.APIException):
@@ -53,6 +61,8 @@ def _known(error: Exception) -> Exception:
         return exceptions.NotFound()
     if isinstance(error, PermissionDenied):
         return exceptions.PermissionDenied()
+    if isinstance(error, RequestDataTooBig):
+        return TooLarge()
     if isinstance(error, RecursionError):
         logger.warning("too deep for us", exc_info=error)
         return exceptions.ParseError(_("The JSON is nested too deep."))

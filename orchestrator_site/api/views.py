@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
@@ -81,7 +83,8 @@ def _endpoint(verb: Verb, permission: str, shown: Any) -> Any:
             raise Conflict(str(error)) from error
         if not done:
             raise Conflict(_("The row is not in a state for this (any more)."))
-        row.refresh_from_db()
+        with suppress(ObjectDoesNotExist):  # its verb was the end of it: shown as it was
+            row.refresh_from_db()
         return Response(self.get_serializer(row).data)
 
     act.__name__ = verb.name

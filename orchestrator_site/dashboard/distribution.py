@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count
+from django.db.models import Count, Min
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -135,7 +135,17 @@ def blocked(now: datetime) -> list[Blocked]:
     for blocker in NbcRecord.objects.due(now).values_list("blocker", flat=True)[:LOOKED_AT]:
         groups.setdefault(_likeness(blocker), []).append(blocker)
     found = [Blocked(len(group), _described(group, now)) for group in groups.values()]
-    return sorted(found, key=lambda one: (-one.people, one.text))
+    return sorted([*found, *_not_due(now)], key=lambda one: (-one.people, one.text))
+
+
+def _not_due(now: datetime) -> list[Blocked]:
+    waiting = NbcRecord.objects.filter(status=NbcRecord.Status.PENDING, available_at__gt=now)
+    later = waiting.aggregate(people=Count("pk"), first=Min("available_at"))
+    return (
+        [Blocked(later["people"], blockers.not_before(later["first"], now))]
+        if later["people"]
+        else []
+    )
 
 
 def endings() -> list[QueueEntry]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 # Pages that are no list of rows, by the name that stands for them below.
 PAGES = {"distribution": "distribution", "shares": "admin:brain_shares"}
+# Only where there is a mirror.
+MIRROR = ("queues_mirrorchange", "queues_setaside")
 GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
     (
         _("Appeals"),
@@ -74,6 +77,8 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
     (
         _("Running"),
         [
+            (_("Mirror"), "sync_alt", "queues_mirrorchange", "queues.view_mirrorchange"),
+            (_("Set aside"), "rule_folder", "queues_setaside", "queues.view_setaside"),
             (_("Workers"), "memory", "devices_worker", "devices.view_worker"),
             (
                 _("Alerts"),
@@ -101,7 +106,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     home = {"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")}
     shown: list[dict[str, Any]] = [{"items": [home]}]
     for title, entries in GROUPS:
-        items = [_item(*entry[:3]) for entry in entries if _may(request, entry[3])]
+        items = [_item(*one[:3]) for one in entries if _has(one[2]) and _may(request, one[3])]
         if items:
             shown.append({"title": title, "separator": True, "items": items})
     return shown
@@ -110,6 +115,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
     name = PAGES.get(model, f"admin:{model}_changelist")
     return {"title": title, "icon": icon, "link": reverse_lazy(name)}
+
+
+def _has(model: str) -> bool:
+    return model not in MIRROR or bool(settings.MONGODB_URI)
 
 
 def _may(request: HttpRequest, permission: str) -> bool:

@@ -17,6 +17,7 @@ from brain import cycles
 from brain.models import Claim, Cycle, Organismo
 from devices.models import Worker
 from orchestrator_site.dashboard.alerts import banner
+from queues.mirror import standing
 from queues.models import TramiteTask
 
 Status = TramiteTask.Status
@@ -80,6 +81,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context | {
         "title": _("Overview"),
         **banner(request),
+        "mirror": standing.current(),
         "brain": cycles.status(now),
         "worries": worries(),
         "states": states(),

@@ -29,13 +29,14 @@ class Pause(models.Model):
         return cls.objects.filter(name=name).first()
 
     @classmethod
-    def begin(cls, name: str, reason: str) -> None:
-        """Pause; harmless where it is paused already."""
+    def begin(cls, name: str, reason: str) -> bool:
+        """Pause; False, and harmless, where it is paused already."""
         row, created = cls.objects.get_or_create(
             name=name, defaults={"by": str(current_actor()), "reason": reason}
         )
         if created:
             Event.record([row], "running", "paused", reason)
+        return created
 
     @classmethod
     def end(cls, name: str, reason: str = "") -> None:

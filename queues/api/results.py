@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import exceptions, status
+from rest_framework import exceptions
 from rest_framework.authentication import get_authorization_header
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from orchestrator_site.api.access import ApiKeyAuthentication
-from orchestrator_site.api.errors import Conflict
+from orchestrator_site.api.errors import Conflict, TooLarge
 from orchestrator_site.api.views import ErrorSerializer
 from orchestrator_site.models import Event
 from queues import results
@@ -26,11 +26,6 @@ from queues.models import QueueEntry
 
 MOST = 2**20  # bytes of a result
 SIGNATURE = "X-Signature"
-
-
-class TooLarge(exceptions.APIException):
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_code = "too_large"
 
 
 class WrongSignature(exceptions.PermissionDenied):

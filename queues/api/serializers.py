@@ -119,6 +119,7 @@ class QueueEntrySerializer(serializers.ModelSerializer[QueueEntry]):
 
     nbc_id = serializers.CharField(source="nbc.nbc_id", read_only=True)
     taskid = serializers.IntegerField(read_only=True)
+    waits_for = serializers.SerializerMethodField()
     generator = serializers.CharField(source="generator_id", read_only=True)
 
     class Meta:
@@ -135,6 +136,7 @@ class QueueEntrySerializer(serializers.ModelSerializer[QueueEntry]):
             "device",
             "device_name",
             "status",
+            "waits_for",
             "success",
             "condition",
             "message",
@@ -151,6 +153,9 @@ class QueueEntrySerializer(serializers.ModelSerializer[QueueEntry]):
             "result_due_at",
             "processed_at",
         )
+
+    def get_waits_for(self, row: QueueEntry) -> str:
+        return blockers.of_task(row, timezone.now())
 
 
 class RegistroWorkSerializer(serializers.ModelSerializer[RegistroWork]):

@@ -22,6 +22,7 @@ from orchestrator_site.clock import db_now
 from orchestrator_site.models import Event
 from queues.api import serializers as shown
 from queues.api.access import MayBeat
+from queues.api.mirror import MIRROR_ROUTES
 from queues.api.recorded import Recorded
 from queues.models import NbcRecord, QueueEntry, RegistroWork
 from queues.verbs import DEVICE_VERBS, ENTRY_VERBS, PERSON_VERBS
@@ -92,7 +93,7 @@ class NbcRecordViewSet(mixins.CreateModelMixin, ReadOnlyViewSet):
 class QueueEntryViewSet(ReadOnlyViewSet):
     """Known by their documents' ids."""
 
-    queryset = QueueEntry.objects.select_related("nbc")
+    queryset = QueueEntry.objects.select_related("nbc", "generator")
     serializer_class = shown.QueueEntrySerializer
     lookup_field = "document_id"
     lookup_url_kwarg = "pk"
@@ -123,4 +124,5 @@ ROUTES: dict[str, type[viewsets.GenericViewSet[Any]]] = {
     "nbc": NbcRecordViewSet,
     "queue-entries": QueueEntryViewSet,
     "registro-works": RegistroWorkViewSet,
+    **MIRROR_ROUTES,
 }

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bson import ObjectId, json_util
+from bson.errors import BSONError
 from django.db import models
 
 from devices.models import Device
@@ -27,13 +28,14 @@ Place = tuple[str, str]  # database and collection
 class Document:
     """What the mirror writes of a row. `match` is how its document is found: by `_id`, or by one
     field, where documents that others made have an `_id` of their own. What is None in `owned` is
-    not there at all in the document."""
+    not there at all in the document. `at_first` may hold extended JSON: see `typed`."""
 
     place: Place
     match: tuple[str, Any]
     owned: Mapping[str, Any] = field(default_factory=dict)
     at_first: Mapping[str, Any] = field(default_factory=dict)
     unless: Mapping[str, Any] = field(default_factory=dict)  # left alone while it says so
+    is_new: bool = False  # most likely it is not there yet
     is_gone: bool = False  # the row is no more
 
     @property
@@ -49,13 +51,15 @@ class Document:
 @dataclass(frozen=True)
 class Kind:
     """Rows of one sort. `columns`: whose change is news for Mongo, by table; `key` is SQL for the
-    row's key, with {row} for the row."""
+    row's key, with {row} for the row. `is_history`: the document outlives its row, which upkeep
+    deletes some day."""
 
     name: str
     key: str
     columns: Mapping[str, Sequence[str]]
     documents: Callable[[Collection[str]], dict[str, Document]]
     all_keys: Callable[[], Iterable[str]]
+    is_history: bool = False
 
 
 KINDS: dict[str, Kind] = {}
@@ -76,16 +80,24 @@ def object_id(text: str) -> Any:
 
 def typed(value: Any) -> Any:
     """A stored document with the types that it came with: its dates and ObjectIds are kept as
-    extended JSON."""
-    return json_util.loads(json_util.dumps(value), json_options=_OPTIONS)
+    extended JSON. Raises one of UNTYPED where that says what cannot be."""
+    if isinstance(value, dict):
+        found = {key: typed(one) for key, one in value.items()}
+        return json_util.object_hook(found, _OPTIONS)
+    return [typed(one) for one in value] if isinstance(value, list) else value
 
 
+UNTYPED = (BSONError, TypeError, ValueError, OverflowError, LookupError, AttributeError)
 _OPTIONS = json_util.RELAXED_JSON_OPTIONS.with_options(tz_aware=True)
 
 
 def _set(**values: Any) -> dict[str, Any]:
     """What is empty here is not there."""
     return {name: None if value in ("", None) else value for name, value in values.items()}
+
+
+def _there(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 # --- The kinds ------------------------------------------------------------------------------------
@@ -97,9 +109,10 @@ def nbc_document(row: NbcRecord) -> Document:
         **{f"imss.{name}": one for name, one in _set(rw_id=row.rw_id, message=row.message).items()},
         "_mirror.status": row.status,
     }
-    at_first = {"curp": row.curp, **typed(row.data)}
-    at_first.pop("imss", None)
-    return Document(NBC, ("_id", object_id(row.nbc_id)), owned, at_first)
+    foreign = {key: one for key, one in row.data.items() if key not in ("_id", "_mirror")}
+    at_first = {"curp": row.curp, **foreign}
+    is_new = row.status == NbcRecord.Status.PENDING and not row.rw_id
+    return Document(NBC, ("_id", object_id(row.nbc_id)), owned, at_first, is_new=is_new)
 
 
 def queue_document(row: QueueEntry) -> Document:
@@ -116,18 +129,20 @@ def queue_document(row: QueueEntry) -> Document:
         "created_at": row.created_at,
         "taskid": row.taskid,
     }
-    at_first: dict[str, Any] = {"task_data": {**typed(row.task_data), "_id": nbc_id}}
+    at_first: dict[str, Any] = {"task_data": {**row.task_data, "_id": nbc_id}}
     state = {"Status": _queue_status(row), **_set(Message=row.message, Condition=row.condition)}
     place = (MINI, generator.queue_collection)
-    match = ("_id", ObjectId(row.document_id))
+    match = ("_id", object_id(row.document_id))
+    is_new = row.status == QueueEntry.Status.ASSIGNED and not row.attempts
     if row.status == QueueEntry.Status.COMPLETE:
         return Document(place, match, {**owned, **state, "success": row.success}, at_first)
-    if generator.is_worked_from_mongo:
+    # In our worker's hands it is ours to say, though the generator went over to Mongo meanwhile.
+    if generator.is_worked_from_mongo and not row.worker:
         at_first |= {"Status": QueueEntry.Status.ASSIGNED.value, "success": None}
-        return Document(place, match, owned, at_first)
+        return Document(place, match, owned, at_first, is_new=is_new)
     at_first["success"] = None
     unless = {"Status": QueueEntry.Status.COMPLETE.value}
-    return Document(place, match, {**owned, **state}, at_first, unless)
+    return Document(place, match, {**owned, **state}, at_first, unless, is_new)
 
 
 def _queue_status(row: QueueEntry) -> str:
@@ -139,7 +154,7 @@ def work_document(row: RegistroWork) -> Document:
     more = _set(Condition=row.condition, Message=row.message, f_date=row.f_date)
     owned = {"Status": row.status, "i_date": row.i_date, **more}
     unless = {} if row.f_date else {"Status": "Complete"}
-    return Document(WORKS, ("rw_id", row.rw_id), owned, {}, unless)
+    return Document(WORKS, ("rw_id", row.rw_id), owned, {}, unless, is_new=not row.f_date)
 
 
 def device_document(row: Device) -> Document:
@@ -171,7 +186,7 @@ def generator_document(row: Generator) -> Document:
     }
     match = ("_id", row.name)
     if row.is_worked_from_mongo:
-        return Document(GENERATORS, match, named, {k: v for k, v in report.items() if v})
+        return Document(GENERATORS, match, named, _there(report))
     return Document(GENERATORS, match, {**named, **report})
 
 
@@ -214,14 +229,20 @@ def _generators(keys: Collection[str]) -> dict[str, Document]:
     return {key: Document(GENERATORS, ("_id", key), is_gone=True) for key in keys} | found
 
 
-ENTRIES = QueueEntry.objects.select_related("generator", "nbc").defer("nbc__data", "nbc__result")
+PEOPLE = NbcRecord.objects.only("nbc_id", "curp", "data", "status", "rw_id", "message")
+ENTRIES = QueueEntry.objects.select_related("generator", "nbc").only(
+    *("document_id", "curp", "task_data", "rw_id", "device", "device_name", "status"),
+    *("success", "condition", "message", "created_at", "attempts", "nbc__nbc_id"),
+    *("generator__name", "generator__queue_collection", "generator__worked_by"),
+)
 register(
     Kind(
         "nbc",
         "{row}.nbc_id",
         {"nueva_base_central": ("status", "rw_id", "message")},
-        _of(NbcRecord.objects.all(), "nbc_id", nbc_document),
+        _of(PEOPLE, "nbc_id", nbc_document),
         _keys(NbcRecord.objects.all(), "nbc_id"),
+        is_history=True,
     ),
     Kind(
         "queue",
@@ -229,6 +250,7 @@ register(
         {"imss_queue": ("status", "success", "condition", "message", "device")},
         _of(ENTRIES, "document_id", queue_document),
         _keys(QueueEntry.objects.all(), "document_id"),
+        is_history=True,
     ),
     Kind(
         "work",
@@ -236,13 +258,14 @@ register(
         {"registro_works": ("condition", "message", "f_date")},
         _of(RegistroWork.objects.all(), "rw_id", work_document),
         _keys(RegistroWork.objects.all(), "rw_id"),
+        is_history=True,
     ),
     Kind(
         "device",
         "{row}.fleet || '/' || {row}.device",
         {
             "devices": (
-                *("device", "device_name", "process", "instance", "available"),
+                *("fleet", "device", "device_name", "process", "instance", "available"),
                 *("current_task", "task_id", "task_start_time", "updated_at"),
             )
         },
@@ -254,7 +277,7 @@ register(
         "{row}.name",
         {
             "imss_generators": (
-                *("short_name", "status", "available_devices", "total_devices"),
+                *("name", "short_name", "status", "available_devices", "total_devices"),
                 *("available_capacity", "current_active_tasks", "last_update"),
                 *("last_failure_date", "worked_by"),
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from queues.mirror.kinds import KINDS, Kind
@@ -44,7 +44,7 @@ _TABLES = {
 }
 _SQLITE = """
 CREATE TRIGGER {name}_{operation} AFTER {operation} ON "{table}"
-WHEN EXISTS (SELECT 1 FROM mirror_state WHERE is_on) {condition}
+WHEN {condition} EXISTS (SELECT 1 FROM mirror_state WHERE is_on)
 BEGIN
   INSERT INTO {outbox} (kind, key, at, error)
   SELECT '{kind}', key, STRFTIME('%Y-%m-%d %H:%M:%f', 'NOW'), '' FROM ({keys});
@@ -53,21 +53,24 @@ END
 
 
 def install(using: str) -> None:
-    """Those of every kind whose tables are there."""
+    """Those of every kind whose tables are there. No change goes unnoticed meanwhile."""
     connection = connections[using]
     with connection.cursor() as cursor:
         there = set(connection.introspection.table_names(cursor))
         if not {OUTBOX, "mirror_state"} <= there:
             return
-        for statement in _statements(connection, there):
-            cursor.execute(statement)
+        for statements in _statements(connection, there):
+            # One table at a time: who changes several waits for us, and we for nobody.
+            with transaction.atomic(using):
+                for statement in statements:
+                    cursor.execute(statement)
 
 
 def missing(using: str) -> list[str]:
-    """The names of triggers that should be there and are not."""
+    """The names of triggers that should be there and are not, or do not fire."""
     connection = connections[using]
     catalogue = {
-        "postgresql": "SELECT tgname FROM pg_trigger",
+        "postgresql": "SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A')",
         "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
     }[connection.vendor]
     with connection.cursor() as cursor:
@@ -77,7 +80,7 @@ def missing(using: str) -> list[str]:
         f"{_name(kind, table)}_{operation.lower()}"
         for kind in KINDS.values()
         for table in kind.columns
-        for operation in _TABLES
+        for operation in _operations(kind)
     }
     return sorted(wanted - there)
 
@@ -86,7 +89,13 @@ def _name(kind: Kind, table: str) -> str:
     return f"{_PREFIX}{kind.name}_{table}"
 
 
-def _statements(connection: BaseDatabaseWrapper, there: set[str]) -> Iterator[str]:
+def _operations(kind: Kind) -> list[str]:
+    """That the outbox is told of."""
+    return [one for one in _TABLES if one != "DELETE" or not kind.is_history]
+
+
+def _statements(connection: BaseDatabaseWrapper, there: set[str]) -> Iterator[list[str]]:
+    """For each trigger; on PostgreSQL the function that they share comes first."""
     make = {"postgresql": _on_postgresql, "sqlite": _on_sqlite}[connection.vendor]
     for kind in KINDS.values():
         for table, columns in kind.columns.items():
@@ -94,32 +103,31 @@ def _statements(connection: BaseDatabaseWrapper, there: set[str]) -> Iterator[st
                 yield from make(kind, table, columns)
 
 
-def _on_postgresql(kind: Kind, table: str, columns: Sequence[str]) -> Iterator[str]:
+def _on_postgresql(kind: Kind, table: str, columns: Sequence[str]) -> Iterator[list[str]]:
     name = _name(kind, table)
-    yield _POSTGRESQL.format(
-        name=name,
-        outbox=OUTBOX,
-        kind=kind.name,
-        new_key=kind.key.format(row="after"),
-        old_key=kind.key.format(row="before"),
-        differs=_differs("after", "before", "IS DISTINCT FROM", columns),
-    )
-    for operation, tables in _TABLES.items():
-        trigger = f"{name}_{operation.lower()}"
-        yield f'DROP TRIGGER IF EXISTS {trigger} ON "{table}"'
-        yield (
-            f'CREATE TRIGGER {trigger} AFTER {operation} ON "{table}" REFERENCING {tables} '
-            f"FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
+    yield [
+        _POSTGRESQL.format(
+            name=name,
+            outbox=OUTBOX,
+            kind=kind.name,
+            new_key=kind.key.format(row="after"),
+            old_key=kind.key.format(row="before"),
+            differs=_differs("after", "before", "IS DISTINCT FROM", columns),
         )
+    ]
+    for operation in _operations(kind):
+        yield [
+            f'CREATE OR REPLACE TRIGGER {name}_{operation.lower()} AFTER {operation} ON "{table}" '
+            f"REFERENCING {_TABLES[operation]} FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
+        ]
 
 
-def _on_sqlite(kind: Kind, table: str, columns: Sequence[str]) -> Iterator[str]:
+def _on_sqlite(kind: Kind, table: str, columns: Sequence[str]) -> Iterator[list[str]]:
     name = _name(kind, table)
     old, new = (f"SELECT {kind.key.format(row=row)} AS key" for row in ("OLD", "NEW"))
     keys = {"INSERT": new, "UPDATE": f"{new} UNION {old}", "DELETE": old}
     differs = _differs("NEW", "OLD", "IS NOT", columns)
-    for operation in _TABLES:
-        yield f"DROP TRIGGER IF EXISTS {name}_{operation.lower()}"
+    for operation in _operations(kind):
         values: dict[str, Any] = {
             "name": name,
             "operation": operation.lower(),
@@ -127,9 +135,12 @@ def _on_sqlite(kind: Kind, table: str, columns: Sequence[str]) -> Iterator[str]:
             "outbox": OUTBOX,
             "kind": kind.name,
             "keys": keys[operation],
-            "condition": f"AND ({differs})" if operation == "UPDATE" else "",
+            "condition": f"({differs}) AND" if operation == "UPDATE" else "",
         }
-        yield _SQLITE.format(**values)
+        yield [
+            f"DROP TRIGGER IF EXISTS {name}_{operation.lower()}",
+            _SQLITE.format(**values),
+        ]
 
 
 def _differs(new: str, old: str, word: str, columns: Sequence[str]) -> str:

@@ -32,6 +32,8 @@ MAX_BODY = 64 * 1024
 MAX_MESSAGE = 500
 MAX_RETRY_AFTER = 3600.0
 PORTS = {"http": 80, "https": 443}
+# Nobody has begun anything there: the address, or what it wants of us, is wrong.
+WRONG_ADDRESS = (401, 403, 404, 405, 410)
 FAILED = ("error", "failed")
 
 
@@ -45,6 +47,7 @@ class AnswerKind(StrEnum):
     UNANSWERED = "unanswered"  # it was sent; whether the scraper works on it nobody knows
     UNREACHABLE = "unreachable"  # no connection was made, nothing was sent
     REFUSED = "refused"  # not an address that may be called
+    NOT_THERE = "not_there"  # it answers, but has nothing there for us to call: a wrong address
 
 
 @dataclass(frozen=True)
@@ -188,16 +191,23 @@ def _body(response: HTTPResponse) -> bytes:
 
 def _judged(status: int, reason: str, headers: Any, body: bytes) -> Answer:
     said = _parsed(body)
-    own = said.get("message") if isinstance(said, dict) else None
-    text = own if isinstance(own, str) else body.decode(errors="replace")
-    message = _clean(text) or _clean(reason)
+    message = _clean(_words(said, body)) or f"HTTP {status} {_clean(reason)}".strip()
     if status == 429:
         wait = _retry_after(headers.get("Retry-After", ""), datetime.now(UTC))
         return Answer(AnswerKind.BUSY, status, message, wait)
     if status == 400:
         return Answer(AnswerKind.BAD_REQUEST, status, message)
+    if status in WRONG_ADDRESS:
+        return Answer(AnswerKind.NOT_THERE, status, message)
     is_accepted = status == 200 and _is_accepting(said)
     return Answer(AnswerKind.ACCEPTED if is_accepted else AnswerKind.UNKNOWN, status, message)
+
+
+def _words(said: Any, body: bytes) -> str:
+    """What it says to people: its message, or its plain text; a page says nothing."""
+    if isinstance(said, dict) and isinstance(said.get("message"), str):
+        return str(said["message"])
+    return "" if body.lstrip()[:1] == b"<" else body.decode(errors="replace")
 
 
 def _parsed(body: bytes) -> Any:

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 ASSIGNED = "assigned"
 # Nothing was sent: another endpoint may be asked.
-NOT_SENT = (AnswerKind.UNREACHABLE, AnswerKind.REFUSED)
+NOT_SENT = (AnswerKind.UNREACHABLE, AnswerKind.REFUSED, AnswerKind.NOT_THERE)
 OPENS_AT = 5
 OPEN_FOR = timedelta(seconds=30)
 OPEN_AT_MOST = timedelta(minutes=10)

@@ -30,7 +30,9 @@ from queues.models import (
     DistributionConfig,
     Endpoint,
     EvidenceFile,
+    MirrorChange,
     NbcRecord,
+    SetAside,
     ShareChange,
     TramiteTask,
 )
@@ -140,6 +142,11 @@ def rows(db: None) -> None:
             sha256="a" * 64,
         )
     distribution_rows()
+    bad = {"error": "<script>alert", "set_aside_at": timezone.now()}
+    MirrorChange.objects.create(kind="nbc", key="<script>alert", **bad)
+    MirrorChange.objects.create(kind="device", key="devices/one")
+    told = {"reason": "<script>alert", "excerpt": "<script>alert"}
+    SetAside.objects.create(collection="Nueva_Base_Central", document='{"_id": "1"}', **told)
     Worker.objects.create(name="worker-1", kind="tramite", host="here", pid=1)
     long_ago = timezone.now() - timedelta(hours=1)
     Worker.objects.create(name="worker-2", kind="brain", host="here", pid=2, heartbeat_at=long_ago)

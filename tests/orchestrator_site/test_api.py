@@ -532,6 +532,32 @@ def send(client: Client, case: Any) -> Any:
     return answer
 
 
+def test_a_filter_that_there_is_not_is_refused(caller: Caller) -> None:
+    client = caller()
+    answer = client.get(f"{API}endpoints/", {"generator": "G_IAD", "page_size": "5"})
+    fields = answer.json()["error"]["fields"]
+    assert answer.status_code == 400 and list(fields) == ["generator"]
+    assert "generator__name" in fields["generator"][0]
+    assert client.get(f"{API}endpoints/", {"enabled": "true"}).status_code == 200
+
+
+def test_a_body_over_the_limit_is_an_error_as_any_other(caller: Caller, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    body = {"reason": "x" * 200}
+    answer = caller().post(f"{API}distribution/pause/", body, "application/json")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
+def test_pausing_twice_is_a_conflict(caller: Caller) -> None:
+    client = caller()
+    for loop in ("brain", "distribution"):
+        answers = [
+            client.post(f"{API}{loop}/pause/", {"reason": "once"}, "application/json")
+            for _time in range(2)
+        ]
+        assert [one.status_code for one in answers] == [200, 409]
+
+
 @pytest.mark.timeout(90)
 def test_no_request_that_fits_the_schema_breaks_the_server(
     caller: Caller, origin: Any, monkeypatch: pytest.MonkeyPatch

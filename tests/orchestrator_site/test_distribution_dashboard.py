@@ -107,7 +107,7 @@ def test_people_who_wait_for_the_same_are_counted_together(pools: None) -> None:
         until = now + timedelta(minutes=minutes)
         NbcRecordFactory(blocker={"kind": "window", "until": until.isoformat()})
     NbcRecordFactory.create_batch(4)
-    NbcRecordFactory(available_at=now + timedelta(hours=1))
+    later = NbcRecordFactory(available_at=now + timedelta(hours=1)).available_at
     NbcRecordFactory(status="failed", blocker={"kind": "nobody", "passed": passed})
     found = distribution.blocked(now)
     first = (now + timedelta(minutes=5)).isoformat()
@@ -116,6 +116,7 @@ def test_people_who_wait_for_the_same_are_counted_together(pools: None) -> None:
         (3, "all devices of G_IAD are busy; G_SISEC: limit of 5 reached"),
         (2, blockers.describe({"kind": "window", "until": first}, now)),
         (1, "all devices of G_IAD are busy"),
+        (1, blockers.not_before(later, now)),
     ]
 
 

@@ -22,8 +22,11 @@ from devices.models import Worker
 from orchestrator_site import diagnosis
 from orchestrator_site.demo.world import intranet
 from orchestrator_site.diagnosis import BAD, OFF, OK, Finding
+from queues.mirror import door
+from queues.models import MirrorState
 from tests import parts
 from tests.factories import FlowFactory, OrganismoFactory
+from tests.postgres import free_port
 from tests.world import PASSWORD, World, world, world_files, world_url
 
 __all__ = ["world", "world_files", "world_url"]
@@ -61,6 +64,7 @@ def test_a_healthy_machine(world_url: str, world_files: Path, settings: Any) -> 
     answer = json.loads(told.getvalue())
     assert answer["ok"]
     findings = {one["system"]: one for one in answer["findings"]}
+    assert findings.pop("mongo")["state"] == OFF, "none is configured"
     assert {one["state"] for one in findings.values()} == {OK}
     assert set(findings) == {
         "database",
@@ -263,3 +267,21 @@ def test_a_demo_world_that_is_not_running(settings: Any) -> None:
     finding = only(diagnosis.demo_world)
     assert (finding.state, finding.found) == (OFF, "not running")
     assert "demoworld" in finding.to_do
+
+
+def test_a_mirror_that_was_left_on(db: None) -> None:
+    MirrorState.switch(True)
+    finding = only(diagnosis.mongo)
+    assert (finding.state, finding.to_do) == (BAD, diagnosis.MEND)
+    diagnosis.mend()
+    assert only(diagnosis.mongo).state == OFF
+
+
+def test_a_mongo_that_does_not_answer(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "NOTICED", 50)
+    settings.MONGODB_URI = f"mongodb://robot:hidden@127.0.0.1:{free_port()}/"
+    findings = {one.system: one for one in diagnosis.mongo()}
+    assert (findings["mongo"].state, findings["mirror"].state) == (BAD, OFF)
+    assert "MONGODB_URI" in findings["mongo"].to_do
+    assert "hidden" not in findings["mongo"].found
+    diagnosis.mend()  # what cannot be reached is left as it is

@@ -289,7 +289,8 @@ def test_rows_are_counted_no_further_than_anybody_turns_pages(
 
 def generator_form(row: Generator, *endpoints: dict[str, str], **changes: Any) -> dict[str, Any]:
     names = ("name", "short_name", "handler", "instance", "fleet", "process", "queue_collection")
-    form = {name: getattr(row, name) for name in (*names, "rotation_order", "array_position")}
+    others = ("worked_by", "rotation_order", "array_position")
+    form = {name: getattr(row, name) for name in (*names, *others)}
     kept = [one for one in endpoints if "id" in one]
     form |= {"endpoints-TOTAL_FORMS": len(endpoints), "endpoints-INITIAL_FORMS": len(kept)}
     for number, endpoint in enumerate(endpoints):

@@ -27,6 +27,7 @@ from cryptography.x509.oid import NameOID
 from queues.scrapers import client
 from queues.scrapers.client import Answer, AnswerKind, Call, post
 from queues.scrapers.router import (
+    NOT_SENT,
     Endpoint,
     Routed,
     after_failure,
@@ -187,6 +188,8 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         (http(b"no", "400 Bad Request"), AnswerKind.BAD_REQUEST, 400),
         (http(b"", "429 Too Many Requests"), AnswerKind.BUSY, 429),
         (http(b"{}", "500 Oops"), AnswerKind.UNKNOWN, 500),
+        (http(b"<h1>Not here</h1>", "404 Not Found"), AnswerKind.NOT_THERE, 404),
+        (http(b"{}", "403 Forbidden"), AnswerKind.NOT_THERE, 403),
         (b"SSH-2.0-OpenSSH_9.2\r\n", AnswerKind.UNKNOWN, None),
         (b"\x00\x01\x02" * 100, AnswerKind.UNKNOWN, None),
         (b"HTTP/1.1 abc\r\n\r\n", AnswerKind.UNKNOWN, None),
@@ -515,7 +518,7 @@ def routed(*kinds: AnswerKind) -> Routed:
     return route(ENDPOINTS, "", CALL, post=lambda url, call: Answer(next(answers)), now=NOW)
 
 
-@pytest.mark.parametrize("kind", [k for k in AnswerKind if k not in ("unreachable", "refused")])
+@pytest.mark.parametrize("kind", [k for k in AnswerKind if k not in NOT_SENT])
 def test_the_first_that_was_reached_ends_the_search(kind: AnswerKind) -> None:
     found = routed(AnswerKind.UNREACHABLE, kind)
     assert found.endpoint == ENDPOINTS[1] and found.answer == Answer(kind)
@@ -524,8 +527,8 @@ def test_the_first_that_was_reached_ends_the_search(kind: AnswerKind) -> None:
 
 
 def test_the_search_goes_on_while_nothing_was_sent() -> None:
-    found = routed(AnswerKind.REFUSED, AnswerKind.UNREACHABLE, AnswerKind.REFUSED)
-    assert found.endpoint is None and found.answer.kind is AnswerKind.REFUSED
+    found = routed(AnswerKind.REFUSED, AnswerKind.UNREACHABLE, AnswerKind.NOT_THERE)
+    assert found.endpoint is None and found.answer.kind is AnswerKind.NOT_THERE
     assert [pk for pk, _answer in found.tried] == [1, 2, 3]
 
 

@@ -65,11 +65,18 @@ def _chosen(generator: str, at_once: int | None) -> tuple[TramiteWorker | Scrape
     """The worker, and the tasks that it is for."""
     if not generator:
         return TramiteWorker(me("tramite")), TramiteTask.objects.all()
-    names = list(Generator.objects.values_list("name", flat=True))
-    if generator not in names:
-        raise CommandError(f"No generator {generator}. There are: {', '.join(names)}")
+    rows = {row.name: row for row in Generator.objects.all()}
+    if generator not in rows:
+        raise CommandError(f"No generator {generator}. There are: {', '.join(rows)}")
+    if rows[generator].is_worked_from_mongo:
+        raise CommandError(
+            f"{generator} is worked by old workers, from Mongo. "
+            "To work it here, choose our workers on its page in the admin first."
+        )
     worker = ScraperWorker(me("scrapers"), generator, at_once)
-    return worker, QueueEntry.objects.filter(generator__name=generator)
+    # Switched over meanwhile, they are no longer this worker's to wait for.
+    ours = Generator.WorkedBy.OURS
+    return worker, QueueEntry.objects.filter(generator__name=generator, generator__worked_by=ours)
 
 
 def _is_drained(tasks: Tasks) -> bool:

@@ -38,9 +38,10 @@ def mirrored(db: None, mongo_uri: str, settings: Any) -> Iterator[MongoClient[An
     settings.MONGODB_URI = mongo_uri
     settings.MONGODB_DATABASES = {"mini": f"mini_{mark}", "main": f"main_{mark}"}
     MirrorState.switch(True)
-    yield door.client()
-    for name in settings.MONGODB_DATABASES.values():
-        door.client().drop_database(name)
+    client = door.client()
+    yield client
+    for name in ("mini", "main"):
+        client.drop_database(f"{name}_{mark}")
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What the outside writes into Mongo, by its subject, and what becomes of it here."""
