@@ -19,7 +19,6 @@ from zoneinfo import ZoneInfo
 
 import bson
 from bson import ObjectId, json_util
-from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from django.conf import settings
@@ -122,7 +121,7 @@ def _under_way(places: Iterable[Place]) -> set[str]:
 
 
 def _portions_of(part: _Part) -> Iterator[list[RawBSONDocument]]:
-    cursor = door.raw_collection(part.place).find(dict(part.query)).batch_size(AT_ONCE)
+    cursor = door.collection(part.place, door.RAW).find(dict(part.query)).batch_size(AT_ONCE)
     with cursor:
         yield from portions(cursor, AT_ONCE)
 
@@ -166,7 +165,7 @@ def _decoded(part: _Part, raw: RawBSONDocument, report: Report) -> Found | None:
         if (size := len(raw.raw)) > LARGEST:
             told = _("it has %(size)d bytes, and may have %(most)d")
             raise Unfit(told % {"size": size, "most": LARGEST})
-        values: dict[str, Any] = bson.decode(raw.raw, CodecOptions(tz_aware=True))
+        values: dict[str, Any] = bson.decode(raw.raw, door.STRICT)
         text = json_util.dumps(values, json_options=json_util.RELAXED_JSON_OPTIONS)
         return Found(values, documents.storable(json.loads(text)))
     except (Unfit, BSONError, ValueError, RecursionError) as error:

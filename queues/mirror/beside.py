@@ -7,18 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bson.codec_options import CodecOptions, DatetimeConversion
-
 from queues.mirror import asking, door
 from queues.mirror.kinds import Document, generator_document
 from queues.models import Generator
-
-# A person wants to see what is odd in it, too.
-_LENIENT: CodecOptions[Any] = CodecOptions(
-    tz_aware=True,
-    unicode_decode_error_handler="replace",
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-)
 
 
 @dataclass(frozen=True)
@@ -40,7 +31,8 @@ def of_generator(generator: Generator) -> list[Field] | None:
     """Its row and its document; None where Mongo has none. Raises Away."""
     document = generator_document(generator)
     with asking.briefly():
-        found = door.collection(document.place).with_options(_LENIENT)
+        # A person wants to see what is odd in it, too.
+        found = door.collection(document.place, door.LENIENT)
         there = found.find_one(dict([document.match]))
     return None if there is None else list(_fields(document, there))
 

@@ -6,7 +6,7 @@ import os
 from functools import cache
 from typing import Any
 
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from django.conf import settings
 from pymongo import MongoClient
@@ -15,12 +15,18 @@ from pymongo.errors import PyMongoError
 
 from queues.mirror.kinds import Place
 
-__all__ = ["PyMongoError", "client", "collection", "is_configured", "raw_collection"]
+__all__ = ["LENIENT", "RAW", "STRICT", "PyMongoError", "client", "collection", "is_configured"]
 
 NOTICED = 5000  # milliseconds until a server that is away is given up for now
 LONGEST = 30_000  # milliseconds for one answer
-_OPTIONS: CodecOptions[Any] = CodecOptions(tz_aware=True)
-_RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument, tz_aware=True)
+STRICT: CodecOptions[Any] = CodecOptions(tz_aware=True)
+# Reads what others would stumble over: what is odd in a field that nobody asks for is no trouble.
+LENIENT: CodecOptions[Any] = STRICT.with_options(
+    unicode_decode_error_handler="replace",
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+# Undecoded: what is wrong in a document is found when it is looked into.
+RAW: CodecOptions[Any] = LENIENT.with_options(document_class=RawBSONDocument)
 
 
 def is_configured() -> bool:
@@ -32,15 +38,10 @@ def client() -> MongoClient[Any]:
     return _client(settings.MONGODB_URI, os.getpid())
 
 
-def collection(place: Place) -> Collection[Any]:
+def collection(place: Place, read: CodecOptions[Any] = STRICT) -> Collection[Any]:
     """Dates are read with their zone, as UTC."""
     database, name = place
-    return client().get_database(settings.MONGODB_DATABASES[database], _OPTIONS)[name]
-
-
-def raw_collection(place: Place) -> Collection[Any]:
-    """The same, its documents undecoded: what is wrong in one is found when it is looked into."""
-    return collection(place).with_options(_RAW)
+    return client().get_database(settings.MONGODB_DATABASES[database], read)[name]
 
 
 @cache

@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import bson
-from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 from django.db.models import QuerySet
 from pymongo import DeleteOne, InsertOne, UpdateOne
@@ -170,7 +169,7 @@ class _Sending:
     def __init__(
         self, place: Place, documents: Mapping[str, Document], version: int, ids: Ids
     ) -> None:
-        self.collection = door.collection(place).with_options(_LENIENT)
+        self.collection = door.collection(place, door.LENIENT)  # others' values may be broken
         self.place = place
         self.ids = ids
         self.documents = documents
@@ -281,14 +280,6 @@ class _Sending:
             is_there = fault.get("code") == DUPLICATE and isinstance(operation, InsertOne)
             (met if is_there else self.problems)[key] = str(fault.get("errmsg", fault))
         return met
-
-
-# What others wrote is only looked at: it may be broken.
-_LENIENT: CodecOptions[Any] = CodecOptions(
-    tz_aware=True,
-    unicode_decode_error_handler="replace",
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-)
 
 
 def _guessed(one: Document) -> str:

@@ -13,12 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from bson import json_util
-from pymongo.collection import Collection
 
 from devices.models import Fleet
 from queues.mirror import door
 from queues.mirror.incoming.comparing import NOT_COMPARED
-from queues.mirror.incoming.refusing import LENIENT
 from queues.mirror.incoming.values import moment
 from queues.mirror.kinds import GENERATORS, KINDS, MINI, NBC, WORKS, Document, Kind, Place
 from queues.mirror.publishing import open_changes
@@ -120,15 +118,10 @@ def _found(rows: Mapping[str, Document]) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     for (place, name), by_value in by_query.items():
         wanted = {name: {"$in": list(by_value)}}
-        for one in _collection(place).find(wanted, {**fields, name: 1}):
+        for one in door.collection(place, door.LENIENT).find(wanted, {**fields, name: 1}):
             if not isinstance(one[name], list):  # a list that holds it matches too
                 found[by_value[one[name]]] = one
     return found
-
-
-def _collection(place: Place) -> Collection[Any]:
-    """What is odd in a document is read as well as can be."""
-    return door.collection(place).with_options(LENIENT)
 
 
 def _unlike(
@@ -211,7 +204,8 @@ def _named_in(fleet: str) -> Callable[[Any], str]:
 
 def _without_row(side: _Side, result: Comparison, told: Told) -> Iterator[Difference]:
     fields = {side.name: 1, "_mirror": 1}
-    cursor = _collection(side.place).find(dict(side.only), fields).batch_size(PAGE)
+    there = door.collection(side.place, door.LENIENT)
+    cursor = there.find(dict(side.only), fields).batch_size(PAGE)
     with cursor:
         for portion in portions(cursor, PAGE):
             rowless = _rowless(side, portion)

@@ -8,7 +8,6 @@ from typing import Any
 
 import bson
 from bson import ObjectId, json_util
-from bson.codec_options import CodecOptions
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from django.db import transaction
@@ -35,7 +34,6 @@ PUT_BACK = {
     "_mirror.refused": None,
 }
 RETURNABLE = (*NbcRecord.FINAL, NbcRecord.Status.AFTER_MIDNIGHT)
-_STRICT: CodecOptions[Any] = CodecOptions(tz_aware=True)
 
 
 def new() -> int:
@@ -119,7 +117,7 @@ def _create(refusals: Refusals, rows: Collection[NbcRecord]) -> int:
 def _person(raw: RawBSONDocument) -> NbcRecord:
     """The unsaved row. Raises Unreadable and Refused."""
     try:
-        values = bson.decode(raw.raw, _STRICT)
+        values = bson.decode(raw.raw, door.STRICT)
     except (BSONError, OverflowError) as error:
         raise Unreadable(_("it cannot be decoded: %s") % shown(error)) from error
     nbc_id = _text_of_id(values.pop("_id"))

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import bson
 from bson import ObjectId, json_util
-from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from django.utils.translation import gettext as _
@@ -28,14 +27,6 @@ LARGEST = 2**20  # bytes of a document that is read
 AT_ONCE = 50  # documents of one answer: they may be large
 EXCERPT, SHOWN, NAMED = 500, 100, 200  # characters
 Taken = TypeVar("Taken")
-# Reads what others would stumble over: what is odd in a field that nobody asks for is no trouble.
-_LENIENT: dict[str, Any] = {
-    "tz_aware": True,
-    "unicode_decode_error_handler": "replace",
-    "datetime_conversion": DatetimeConversion.DATETIME_AUTO,
-}
-LENIENT: CodecOptions[Any] = CodecOptions(**_LENIENT)
-RAW: CodecOptions[Any] = CodecOptions(document_class=RawBSONDocument, **_LENIENT)
 
 
 class Unreadable(Exception):
@@ -46,13 +37,12 @@ def found_in(
     place: Place, wanted: Mapping[str, Any], fields: Mapping[str, int] | None = None
 ) -> Iterator[RawBSONDocument]:
     """In the order of their `_id`s. `fields`: those that are asked for, or left out."""
-    collection = door.collection(place).with_options(RAW)
-    found = collection.find(dict(wanted), dict(fields) if fields else None)
+    found = door.collection(place, door.RAW).find(dict(wanted), dict(fields) if fields else None)
     yield from found.sort("_id", 1).batch_size(AT_ONCE)
 
 
 def decoded(raw: RawBSONDocument) -> dict[str, Any]:
-    return bson.decode(raw.raw, LENIENT)
+    return bson.decode(raw.raw, door.LENIENT)
 
 
 def shown(value: Any) -> str:

@@ -459,9 +459,6 @@ class Refusing:
         self.code = code
         self.taken: list[Any] = []
 
-    def with_options(self, options: Any) -> Refusing:
-        return self
-
     def find(self, query: Any, fields: Any) -> list[Any]:
         return []
 
@@ -476,7 +473,7 @@ def test_a_command_that_is_refused_for_one_document_is_sent_in_parts(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = Refusing(10334)
-    monkeypatch.setattr(door, "collection", lambda place: server)
+    monkeypatch.setattr(door, "collection", lambda place, read: server)
     for name in ("a", "b", "bad", "c", "d"):
         NbcRecordFactory(nbc_id=name)
     publish(publisher)
@@ -487,7 +484,7 @@ def test_a_command_that_is_refused_for_one_document_is_sent_in_parts(
 def test_a_server_that_refuses_everything_for_now_sets_nothing_aside(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "collection", lambda place: Refusing(13))
+    monkeypatch.setattr(door, "collection", lambda place, read: Refusing(13))
     NbcRecordFactory(nbc_id="bad")
     with pytest.raises(PyMongoError):
         publisher.step()
