@@ -37,6 +37,12 @@ class Lease(models.Model):
         )
         return cls.objects.get(name=name, holder=holder) if taken else None
 
+    @classmethod
+    def lift(cls, name: str, epoch: int, to: int) -> bool:
+        """Give up the holding of `epoch`, and have the next one be later than `to`; False where
+        it was over already."""
+        return bool(cls.objects.filter(name=name, epoch=epoch).update(epoch=to))
+
     def renew(self, ttl: timedelta) -> bool:
         """Extend it; False when it has passed to another holder (stop at once)."""
         mine = type(self).objects.filter(pk=self.pk, holder=self.holder, epoch=self.epoch)

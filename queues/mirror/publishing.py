@@ -108,8 +108,7 @@ class Publisher:
         lease knows of none the database was put back to an older state than Mongo's: the next
         lease will be later than that."""
         if version >> 32 > self.epoch:
-            held = Lease.objects.filter(name=LEASE, epoch=self.epoch)
-            held.update(epoch=version >> 32)
+            Lease.lift(LEASE, self.epoch, version >> 32)
             raise Superseded(f"epoch {self.epoch}, and a document of epoch {version >> 32}")
         self.version = version + 1
 

@@ -1,0 +1,8 @@
+"""The admin's ground, and its own rows; the bases are every app's."""
+
+from orchestrator_site.admin import rows as rows
+from orchestrator_site.admin.access import SuperuserAdmin
+from orchestrator_site.admin.bases import ReadOnlyAdmin, VerbAdmin
+from orchestrator_site.cells import badge, moment
+
+__all__ = ["ReadOnlyAdmin", "SuperuserAdmin", "VerbAdmin", "badge", "moment"]

@@ -1,0 +1,167 @@
+"""The admins' bases: read-only rows, and verbs with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.admin import ModelAdmin
+
+from orchestrator_site import verbs
+from orchestrator_site.models import Event
+from orchestrator_site.verbs import Verb
+
+EXAMPLES = 3
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Rows that a machine writes: to be looked at."""
+
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        events = Event.objects.filter(**self._events_of(object_id))
+        context = {**(extra_context or {}), "show_history": events.exists()}
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """What happened to the row is told by its events."""
+        url = reverse("admin:orchestrator_site_event_changelist")
+        return HttpResponseRedirect(f"{url}?{urlencode(self._events_of(object_id))}")
+
+    def _events_of(self, object_id: str | None) -> dict[str, str]:
+        kind = self.opts.concrete_model._meta.label_lower
+        return {"object_type": kind, "object_id": unquote(object_id or "")}
+
+
+class VerbAdmin(ModelAdmin):
+    """An admin with `verbs`: as actions on the list and as buttons on the row's page."""
+
+    verbs: Sequence[Verb] = ()
+    change_form_template = "admin/verbs_change_form.html"
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(verbs.operate_permission(self.model))
+
+    def _get_base_actions(self) -> list[Any]:
+        offered = [_action(verb) for verb in self.verbs]
+        return [
+            *super()._get_base_actions(),
+            *((function, name, label) for function, name, label in offered),
+        ]
+
+    def get_urls(self) -> list[URLPattern]:
+        meta = self.opts
+        one = path(
+            "<path:object_id>/verb/<slug:name>/",
+            self.admin_site.admin_view(self.verb_view),
+            name=f"{meta.app_label}_{meta.model_name}_verb",
+        )
+        return [one, *super().get_urls()]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        buttons = self.fitting(row) if row and self.has_operate_permission(request) else []
+        context = {**(extra_context or {}), "verbs": buttons}
+        return super().change_view(request, object_id, form_url, context)
+
+    def fitting(self, row: Any) -> list[Verb]:
+        return [verb for verb in self.verbs if verb.fits(row)]
+
+    def verb_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        """One verb on one row: asks, then does."""
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        verb = next((one for one in self.verbs if one.name == name), None)
+        row = self.get_object(request, object_id)
+        if verb is None or row is None:
+            raise Http404
+        back = reverse(
+            f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[object_id]
+        )
+        rows = self.model._default_manager.filter(pk=row.pk)
+        return self.confirm(request, verb, rows) or HttpResponseRedirect(back)
+
+    def confirm(self, request: HttpRequest, verb: Verb, rows: QuerySet[Any]) -> HttpResponse | None:
+        """Ask for the reason; with it, do the verb and tell how it went (None: done)."""
+        reason = request.POST.get("reason", "").replace("\0", "").strip()
+        if request.POST.get("confirmed") and len(reason) >= 3:
+            _tell(request, verbs.apply(verb, rows, reason))
+            return None
+        examples = list(rows[:EXAMPLES])
+        context = {
+            **self.admin_site.each_context(request),
+            "title": verb.label,
+            "verb": verb,
+            "opts": self.opts,
+            "count": rows.count(),
+            "examples": examples,
+            "missing_reason": bool(request.POST.get("confirmed")),
+            "selected": request.POST.getlist("_selected_action"),
+            "action": request.POST.get("action", ""),
+            "select_across": request.POST.get("select_across", "0"),
+        }
+        return TemplateResponse(request, "admin/verb_confirmation.html", context)
+
+
+def _action(verb: Verb) -> tuple[Callable[..., Any], str, Any]:
+    def act(
+        model_admin: VerbAdmin, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponse | None:
+        return model_admin.confirm(request, verb, queryset)
+
+    act.__name__ = verb.name
+    act.short_description = verb.label  # type: ignore[attr-defined]
+    act.allowed_permissions = ["operate"]  # type: ignore[attr-defined]
+    return act, verb.name, verb.label
+
+
+def _tell(request: HttpRequest, tally: verbs.Tally) -> None:
+    if tally.done:
+        text = ngettext("Done for %(n)d row.", "Done for %(n)d rows.", tally.done)
+        messages.success(request, text % {"n": tally.done})
+    if tally.moved_on:
+        text = ngettext(
+            "%(n)d row was left alone: it is not in a state for this (any more).",
+            "%(n)d rows were left alone: they are not in a state for this (any more).",
+            tally.moved_on,
+        )
+        messages.warning(request, text % {"n": tally.moved_on})
+    for refusal in tally.refused[:EXAMPLES]:
+        messages.error(request, refusal)
+    if (more := len(tally.refused) - EXAMPLES) > 0:
+        messages.error(request, _("%(n)d more were refused.") % {"n": more})
