@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Value
 from django.db.models.functions import Concat
 
-from brain import batches
+from brain import batches, sentences
 from brain.distribution import Choice, Contender, Why, choose, distribute, passed_on
 from brain.models import Decision, DistributionBatch
 from devices.leasing import Hold, hold
@@ -190,7 +190,8 @@ class _Assigner:
             [RegistroWork(rw_id=one.rw_id, nbc=one.person, i_date=self.now) for one in picks]
         )
         entries = QueueEntry.objects.bulk_create([self._entry(one) for one in picks])
-        Event.record(entries, "", QueueEntry.Status.ASSIGNED, f"batch {batch.pk}")
+        reason = sentences.BATCH % {"number": batch.pk}
+        Event.record(entries, "", QueueEntry.Status.ASSIGNED, reason)
         hold(
             [
                 Hold(one.device.pk, entry.pk, entry.curp)
@@ -202,7 +203,7 @@ class _Assigner:
         NbcRecord.move_all(
             [one.person for one in picks],
             NbcRecord.Status.P1,
-            f"batch {batch.pk}",
+            reason,
             rw_id=Concat(Value("IMSS_"), F("nbc_id"), Value(f"_{self._stamp}")),
             attempts=F("attempts") + 1,
             blocker={},

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from brain import performance
+from brain import performance, sentences
 from brain.distribution import level, slots
 from brain.models import DistributionBatch
 from queues.models import DistributionConfig, Generator
@@ -31,7 +31,7 @@ def opened(
         return batch
     if batch:
         _close(batch, reason, now)
-    rates = performance.success_rates(now - timedelta(hours=config.window_hours))
+    rates = performance.success_rates(generators, now - timedelta(hours=config.window_hours))
     return _open(fixed, rates, now, batch.counter if batch else 0)
 
 
@@ -83,11 +83,11 @@ def _over(
     batch: DistributionBatch, config: DistributionConfig, fixed: Mapping[str, Any], now: datetime
 ) -> str:
     if batch.assigned >= batch.size:
-        return "full"
+        return sentences.FULL
     if now - batch.opened_at > config.minutes("batch"):
-        return "time"
+        return sentences.TIME_OVER
     same = {key: batch.inputs.get(key) for key in fixed} == fixed
-    return "" if same else "shares, thresholds or generators were changed"
+    return "" if same else sentences.RULES_CHANGED
 
 
 def _close(batch: DistributionBatch, reason: str, now: datetime) -> None:

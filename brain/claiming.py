@@ -12,7 +12,7 @@ from itertools import islice
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from brain import attachments, origin, portal, rules, surveying
+from brain import attachments, origin, portal, rules, sentences, surveying
 from brain.asking import Inline, Told, ask, line_for
 from brain.claimers import Claimer, ClaimerUnavailable, claimer_for
 from brain.enqueuing import Entry, NotQueued, check_flow
@@ -133,7 +133,7 @@ class ClaimRound:
         try:
             for found in self._with_files(batch):
                 cases[found.judgement.case.id_recurso] = found
-            reason = f"claiming by {self.organismo.claim_method}"
+            reason = sentences.CLAIMING % {"method": self.organismo.claim_method}
             claims = self.ledger.start(list(cases.values()), self.claimer.account, reason)
         except BaseException:
             _discard(cases)
@@ -167,10 +167,7 @@ class ClaimRound:
 
     def _pause(self) -> str:
         """Stop the organismo, and say why: each cycle would take more cases that nobody files."""
-        told = _(
-            "None of the last %(n)s claims could be proven: check “claimed when”, then resume."
-        )
-        told %= {"n": PROBE}
+        told = sentences.UNPROVABLE % {"n": PROBE}
         if Organismo.objects.filter(pk=self.organismo.pk, paused=False).update(paused=True):
             Event.record([self.organismo], "running", "paused", told)
         return told
@@ -205,7 +202,7 @@ class ClaimRound:
             claim.resource_id, claim.before["Expedient"], claim.expediente
         )
         data = {"before": claim.repaired_from, "after": claim.expediente, "written": written}
-        Event.record([claim], claim.status, claim.status, "case number repaired", data)
+        Event.record([claim], claim.status, claim.status, sentences.NUMBER_REPAIRED, data)
 
 
 def _discard(cases: Mapping[int, Found]) -> None:

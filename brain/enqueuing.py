@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from brain import sentences
 from brain.models import Claim, Flow, Organismo
 from brain.surveying import Found
 from orchestrator_site import waking
@@ -56,7 +57,7 @@ def enqueue(organismo: Organismo, entries: Sequence[Entry]) -> list[TramiteTask]
     for task in tasks:
         by_status.setdefault((task.status, task.hold_reason), []).append(task)
     for (status, hold_reason), rows in by_status.items():
-        Event.record(rows, "", status, hold_reason or "queued")
+        Event.record(rows, "", status, hold_reason or sentences.QUEUED)
     waking.notify(TramiteTask._meta.db_table)
     return tasks
 

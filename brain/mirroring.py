@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from brain import main_config
+from brain import main_config, sentences
 from brain.shares import InvalidShares
 from queues.mirror import door
 from queues.mirror.incoming.comparing import marked, write_back
@@ -20,7 +20,6 @@ from queues.mirror.incoming.values import whole
 from queues.mirror.kinds import CONFIG, Document, Kind
 
 KEY = "main_config"
-REASON = "edited in Mongo"
 WROTE = "_mirror.wrote"
 
 
@@ -46,7 +45,7 @@ def _apply(document: Mapping[str, Any]) -> bool:
     try:
         setting = main_config.read(_told(document))
         is_news = bool(setting.differences())
-        main_config.write(setting, REASON)
+        main_config.write(setting, sentences.EDITED_IN_MONGO)
     except InvalidShares as error:
         raise Unreadable(str(error)) from error
     return is_news

@@ -11,9 +11,8 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
-from brain import origin, rules
+from brain import origin, rules, sentences
 from brain.claimers import Answer
 from brain.ledger import Ledger
 from brain.models import Claim
@@ -78,9 +77,7 @@ class Prover:
             pending = self._read(pending, answers, proven)
         if not pending:
             return proven
-        self.ledger.settle(
-            pending, Claim.Status.UNPROVEN, _("the read-back never showed it as ours")
-        )
+        self.ledger.settle(pending, Claim.Status.UNPROVEN, sentences.NEVER_SHOWN)
         self.ledger.report.unproven += len(pending)
         if self.unanswered and not any(claim.readbacks for claim in pending):
             raise self.unanswered
@@ -120,8 +117,8 @@ class Prover:
         return still
 
     def _lose(self, claim: Claim, row: Mapping[str, Any] | None) -> None:
-        holder = name_in(row) or _("nobody")
-        self.ledger.settle([claim], Claim.Status.LOST, _("it is with %(who)s") % {"who": holder})
+        told = sentences.WITH_ANOTHER % {"who": name_in(row) or sentences.NOBODY}
+        self.ledger.settle([claim], Claim.Status.LOST, told)
         self.ledger.report.lost += 1
 
 

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cached_property
 
-from django.utils.translation import gettext as _
-
-from brain import origin, rules, surveying
+from brain import origin, rules, sentences, surveying
 from brain.attachments import Gatherer, discard
 from brain.enqueuing import Entry
 from brain.ledger import Ledger
@@ -73,8 +71,8 @@ class Recovery:
         if not found.is_wanted:
             self.ledger.leave_unqueued(claim, Status.RECOVERED, found.reason)
         elif self._is_still_ours(claim):
-            reason = _("the origin shows it as ours, and there was no task")
-            self.ledger.settle_and_queue([Entry.of(claim, found)], Status.RECOVERED, reason)
+            entries = [Entry.of(claim, found)]
+            self.ledger.settle_and_queue(entries, Status.RECOVERED, sentences.WITHOUT_TASK)
         else:
             discard(found.gathered.files)
 
@@ -89,7 +87,7 @@ class Recovery:
         last = Claim.objects.filter(resource_id=pk).order_by("-id").first()
         if last is None or last.status in (Status.LOST, Status.FAILED):
             found = surveying.Found(judgement, "accepted")
-            started = self.ledger.start([found], account, "found as ours")
+            started = self.ledger.start([found], account, sentences.FOUND_OURS)
             return started[0] if started else None
         if last.organismo_id != self.organismo.pk:
             return None
@@ -115,4 +113,4 @@ class Recovery:
                 continue
             note(claim, row)
             to = Status.LOST if is_anothers(row, claim.account) else Status.FAILED
-            self.ledger.settle([claim], to, _("its brain died before it was decided"))
+            self.ledger.settle([claim], to, sentences.BRAIN_DIED)

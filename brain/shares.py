@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from brain import sentences
 from brain.distribution import Level
 from orchestrator_site.actors import current_actor
 from orchestrator_site.models import Event
@@ -43,6 +44,14 @@ class SharesMoved(Exception):
         text = _("%(who)s has set other shares meanwhile: %(reason)s")
         super().__init__(text % {"who": change.by or "-", "reason": change.reason})
         self.change = change
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Shares to offer; `disputed`: the levels that both sides changed, not to the same."""
+
+    shares: Mapping[str, Mapping[str, Any]]
+    disputed: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -97,13 +106,28 @@ def put(shares: Shares, reason: str, seen: int | None = None) -> ShareChange | N
 
 
 def revert(change: ShareChange, reason: str, seen: int | None = None) -> ShareChange | None:
-    """Set the shares as they were after that change. A generator that came later has 0 in them,
-    one that is gone is left out. Raises InvalidShares and SharesMoved."""
-    names = list(Generator.objects.values_list("name", flat=True))
-    old = {
-        level: {name: row.get(name, 0) for name in names} for level, row in change.shares.items()
-    }
-    return put(old, reason, seen)
+    """Set the shares as they were after that change. Raises InvalidShares and SharesMoved."""
+    return put(_for_those_there(change), reason, seen)
+
+
+def as_of(seen: int) -> dict[str, dict[str, int]] | None:
+    """The shares that held when `seen` was the `last_id`; None: there was no such change."""
+    rows = ShareChange.objects.all()
+    # Before anybody set shares they were as the first row of the history has them.
+    row = rows.filter(pk=seen).first() if seen else rows.last()
+    return _for_those_there(row) if row else None
+
+
+def merged(typed: Shares, base: Shares | None, now: Shares) -> Merged:
+    """What somebody who went by `base` changed in it, on top of what holds `now`, level by level.
+
+    A level that both changed is as typed. Without a base nobody knows who changed what: both did.
+    """
+    ours = {level for level in now if base is None or typed[level] != base[level]}
+    theirs = {level for level in now if base is None or now[level] != base[level]}
+    disputed = {level for level in ours & theirs if typed[level] != now[level]}
+    offered = {level: (typed if level in ours else now)[level] for level in now}
+    return Merged(offered, frozenset(disputed))
 
 
 def switch(generator: Generator, enabled: bool, reason: str) -> bool:
@@ -134,6 +158,14 @@ def _changed(old: Mapping[str, int], new: Mapping[str, int]) -> list[str]:
     names = sorted(old.keys() | new.keys())
     pairs = [(name, old.get(name, 0), new.get(name, 0)) for name in names]
     return [f"{name} {was} → {now}" for name, was, now in pairs if was != now]
+
+
+def _for_those_there(change: ShareChange) -> dict[str, dict[str, int]]:
+    """A generator that came later has 0, one that is gone is left out."""
+    names = list(Generator.objects.values_list("name", flat=True))
+    return {
+        level: {name: row.get(name, 0) for name in names} for level, row in change.shares.items()
+    }
 
 
 def _by_level(rows: Sequence[Generator]) -> dict[str, dict[str, int]]:
@@ -174,4 +206,4 @@ def _listed(names: Iterable[str]) -> str:
 def _keep_first(before: Shares) -> None:
     """The shares that nobody set can be gone back to as well."""
     if not ShareChange.objects.exists():
-        ShareChange.objects.create(by="", reason=_("as they were at first"), shares=before)
+        ShareChange.objects.create(by="", reason=sentences.AT_FIRST, shares=before)

@@ -53,7 +53,9 @@ class Standing:
 
 def of_all(config: DistributionConfig, now: datetime) -> list[Standing]:
     """Every generator's, in rotation order."""
-    rates = performance.success_rates(now - timedelta(hours=config.window_hours))
+    generators = Generator.objects.prefetch_related("endpoints").order_by("rotation_order")
+    since = now - timedelta(hours=config.window_hours)
+    rates = performance.success_rates(generators, since)
     pools = _pools(now)
     return [
         Standing(
@@ -63,7 +65,7 @@ def of_all(config: DistributionConfig, now: datetime) -> list[Standing]:
             pool=pools.get((row.fleet, row.process), Pool()),
             is_reachable=row.served_instances(now) != set(),
         )
-        for row in Generator.objects.prefetch_related("endpoints").order_by("rotation_order")
+        for row in generators
     ]
 
 

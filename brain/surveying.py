@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
-from brain import origin, rules
+from brain import origin, rules, sentences
 from brain.attachments import Gathered, Gatherer
 from brain.models import Claim, Motivo, Organismo
 from queues.models import TramiteTask
@@ -128,7 +128,7 @@ def left_to_staff(ids: Sequence[int]) -> dict[int, str]:
 def weigh(judgement: rules.Judgement, gathered: Gathered) -> Found:
     """The verdict on an acceptable case, by its attachments."""
     if gathered.missing:
-        reason = f"missing: {', '.join(gathered.missing)}"
+        reason = sentences.MISSING % {"names": ", ".join(gathered.missing)}
         return Found(judgement, "missing_attachments", reason, gathered)
     if gathered.hold_reason:
         return Found(judgement, "held", gathered.hold_reason, gathered)

@@ -15,7 +15,6 @@ from django.core.mail import EmailMessage
 from django.db import DEFAULT_DB_ALIAS
 from django.template.loader import render_to_string
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from orchestrator_site.actors import ActorKind, acting_as
@@ -23,6 +22,7 @@ from orchestrator_site.logs import redact
 from orchestrator_site.measures import MEASURES, Measure, Reading, register
 from orchestrator_site.models import Alert, AlertRule, Lease
 from orchestrator_site.models.alert import SUBJECT_LENGTH
+from orchestrator_site.sentences import gettext_noop
 from orchestrator_site.sessions import me
 from orchestrator_site.verbs import Verb
 
@@ -32,6 +32,10 @@ logger = logging.getLogger(__name__)
 EVALUATOR = "alerts"
 LEASE = timedelta(minutes=1)
 UNREADABLE = "(measure)"  # the subject of the alert that a measure cannot be read
+CANNOT_BE_READ = gettext_noop("measure %(name)s cannot be read: %(error)s")
+IN_NO_APP = gettext_noop("no app has it")
+BACK_WITHIN = gettext_noop("The measure is back within its threshold.")
+SWITCHED_OFF = gettext_noop("The rule is switched off.")
 
 ALERT_VERBS = (
     Verb(
@@ -116,9 +120,8 @@ def _look(name: str) -> _Look:
         readings = [_stored(reading) for reading in MEASURES[name].function()]
     except Exception as error:
         logger.exception("measure %s cannot be read", name)
-        told = _("no app has it") if name not in MEASURES else f"{type(error).__name__}: {error}"
-        text = _("measure %(name)s cannot be read: %(error)s")
-        return _Look({}, redact(text % {"name": name, "error": told}))
+        told = IN_NO_APP if name not in MEASURES else f"{type(error).__name__}: {error}"
+        return _Look({}, redact(CANNOT_BE_READ % {"name": name, "error": told}))
     return _Look({reading.subject: reading for reading in readings})
 
 
@@ -140,7 +143,7 @@ def _apply(rule: AlertRule, look: _Look, now: datetime) -> _Change:
         if alert.subject in beyond:
             opened += alert.see(beyond[alert.subject], now)
         elif not look.problem:  # else nobody knows whether it is over
-            resolved += alert.clear(_("The measure is back within its threshold."), now)
+            resolved += alert.clear(BACK_WITHIN, now)
     return _Change(opened, resolved)
 
 
@@ -158,7 +161,7 @@ def _beyond(rule: AlertRule, look: _Look) -> dict[str, Reading]:
 
 def _end_of_disabled_rules(now: datetime) -> int:
     ended = Alert.objects.live().filter(rule__enabled=False)
-    return sum(alert.clear(_("The rule is switched off."), now) for alert in ended)
+    return sum(alert.clear(SWITCHED_OFF, now) for alert in ended)
 
 
 def _mail(rule: AlertRule, now: datetime) -> int:

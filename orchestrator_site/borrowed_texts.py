@@ -16,7 +16,6 @@ UNFOLD = (
     _("Loading more results..."),
     _("All applications"),
     _("No results found"),
-    _("This page yielded into no results. Create a new item or reset your filters."),
     _("Reset filters"),
     _("Apply Filters"),
     _("Date from"),
@@ -134,10 +133,15 @@ AXES = (
     _("POST Data"),
     _("Account locked: too many login attempts. Please try again later."),
 )
+REST = (
+    _("A valid biginteger is required."),
+    _("Surrogate characters are not allowed: U+{code_point:X}."),
+)
 # By the package whose they are.
 BORROWED = {
     "unfold": UNFOLD,
     "simple_history": HISTORY,
     "django_q": DJANGO_Q,
     "axes": AXES,
+    "rest_framework": REST,
 }

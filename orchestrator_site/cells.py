@@ -14,16 +14,35 @@ from django.utils.safestring import SafeString, mark_safe
 from unfold import fields
 from unfold.utils import prettify_json
 
+# For a cell without a value: on a narrow screen its line is left out.
+NOTHING = mark_safe('<span class="nothing">-</span>')
+LONGEST = 300  # characters of a text in a list
+
 
 def badge(value: str, text: Any, colour: str) -> SafeString:
     """A state as a coloured word; `colour` is ok, busy, wait, warn, bad or off."""
     return format_html('<span class="state state-{}" title="{}">{}</span>', colour, value, text)
 
 
+def brief(text: str) -> SafeString:
+    """A text that may be long: two lines of it, more of it on hover."""
+    if not text:
+        return NOTHING
+    shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return format_html('<div class="brief" title="{0}">{0}</div>', shown)
+
+
+def pair(first: Any, second: Any) -> SafeString:
+    """Two facts in one cell: the second below the first, small; left out where it is empty."""
+    if not second:
+        return format_html('<div class="pair">{}</div>', first)
+    return format_html('<div class="pair">{} <div class="second">{}</div></div>', first, second)
+
+
 def moment(at: datetime | None) -> SafeString:
     """A time, short, in the reader's zone; the whole of it on hover."""
     if at is None:
-        return mark_safe("-")
+        return NOTHING
     local = timezone.localtime(at)
     today = local.date() == timezone.localdate()
     short = local.strftime("%H:%M:%S") if today else date_format(local, "j M H:i")

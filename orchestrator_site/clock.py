@@ -1,4 +1,4 @@
-"""The database's clock: what leases are measured by, since hosts' clocks differ."""
+"""The database's clock, which leases are measured by since hosts' clocks differ; and the day."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def db_now(using: str = "default") -> datetime:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         return cursor.fetchone()[0]
+
+
+def midnight(now: datetime) -> datetime:
+    """When today began, in the zone in which times are shown."""
+    return timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -18,19 +20,24 @@ from django.utils import timezone
 from brain import origin, portal
 from brain.claimers import portal_of
 from brain.models import Flow, Organismo
-from devices.models import Worker
+from devices.models import Device, Worker
+from orchestrator_site import addresses
 from orchestrator_site.health import database_problems
 from queues.browser.launch import BrowserMissing, find_browser
 from queues.mirror import door, indexes, session, standing, triggers
+from queues.models import Endpoint, Generator
+from queues.scrapers.client import PORTS
 
-OK, OFF, BAD = "ok", "off", "bad"
+OK, OFF, WARN, BAD = "ok", "off", "warn", "bad"
+CONNECT_SECONDS = 2.0
+AT_ONCE = 16  # endpoints: dead ones take that long each
 MEND = "Run: manage.py doctor --fix"
 
 
 @dataclass(frozen=True)
 class Finding:
     system: str
-    state: str  # ok, off (not configured, not needed) or bad
+    state: str  # ok, off (not configured, not needed), warn (works for now) or bad
     found: str
     to_do: str = ""
 
@@ -112,6 +119,67 @@ def intranet() -> Iterator[Finding]:
             yield Finding("intranet", BAD, f"{url}: {_told(error)}", to_do)
         finally:
             client.close()
+
+
+def scrapers() -> Iterator[Finding]:
+    """For each generator that our workers post for: it has an endpoint, and each one listens."""
+    if not Endpoint.objects.exists() and not Device.objects.exists():
+        yield Finding("scrapers", OFF, "neither endpoints nor devices: nobody is distributed")
+        return
+    ours = Generator.objects.filter(enabled=True, worked_by=Generator.WorkedBy.OURS)
+    for row in ours.prefetch_related("endpoints"):
+        asked = [one for one in row.endpoints.all() if one.enabled]
+        if not asked:
+            to_do = "Enter one in the admin (Endpoints), or disable the generator."
+            yield Finding("scrapers", BAD, f"{row}: no enabled endpoint", to_do)
+            continue
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            deaf = [one for one in threads.map(_deaf, asked) if one]
+        yield from deaf
+        if len(deaf) < len(asked):
+            told = f"{row}: {len(asked) - len(deaf)} of {len(asked)} endpoints listen"
+            yield Finding("scrapers", OK, told)
+
+
+def _deaf(endpoint: Endpoint) -> Finding | None:
+    """None: it may be called, and somebody takes the connection."""
+    # Without what a person may have put there in secret.
+    shown = f"{endpoint.generator} {endpoint.url.partition('?')[0].rpartition('@')[2]}"
+    try:
+        _connect(endpoint.url)
+    except addresses.AddressRefused as error:
+        to_do = "Correct the address, or the network's setting; or disable the endpoint."
+        return Finding("scrapers", BAD, f"{shown}: {error}", to_do)
+    except OSError as error:
+        to_do = "Start the scraper, open the way to it, or disable the endpoint."
+        return Finding("scrapers", BAD, f"{shown}: nobody listens: {_told(error)}", to_do)
+    return None
+
+
+def _connect(url: str) -> None:
+    """To one of the addresses that may be called. Raises AddressRefused, OSError."""
+    found, parts = addresses.resolve(url), urlsplit(url)
+    port = parts.port or PORTS[parts.scheme]
+    for address in found:
+        try:
+            socket.create_connection((address, port), CONNECT_SECONDS / len(found)).close()
+            return
+        except OSError as error:
+            last = error
+    raise last
+
+
+def device_pools() -> Iterator[Finding]:
+    """For each generator that takes part: a device that could take a task."""
+    if not Device.objects.exists() and not Endpoint.objects.exists():
+        return  # told already
+    for row in Generator.objects.filter(enabled=True):
+        devices = Device.objects.pool(row.fleet, row.process)
+        able = devices.filter(online=True, status=Device.Status.IN_SERVICE).count()
+        told = f"{row}: {able} of {devices.count()} devices are in service and online"
+        pool = f"the pool {row.fleet} {row.process}"
+        to_do = "" if able else f"See in the admin (Devices, {pool}) why, or disable the generator."
+        yield Finding("devices", OK if able else WARN, told, to_do)
 
 
 def flows() -> Iterator[Finding]:
@@ -256,6 +324,8 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Finding]], ...] = (
     cache_and_broker,
     flows,
     intranet,
+    scrapers,
+    device_pools,
     mongo,
     clusters,
     demo_world,

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.db.models.sql import Query, UpdateQuery
 from django.utils.translation import gettext_lazy as _
 
@@ -90,24 +91,27 @@ class StatusModel(models.Model):
         by_pk = {row.pk: row for row in rows}
         if not by_pk:
             return []
-        computed = [name for name, value in changes.items() if _is_computed(value)]
         update = Update.of_keys(cls, list(by_pk), where, changes)
-        columns = Columns.of(cls, update.using, (cls._meta.pk.name, "case_id", *computed))
+        columns = Columns.of(cls, update.using, (cls._meta.pk.name, "case_id", *update.computed))
         stored = {pk: values for pk, _case, *values in update.run(columns, note)}
         for pk, values in stored.items():
-            for name, value in (changes | dict(zip(computed, values, strict=True))).items():
+            for name, value in (changes | dict(zip(update.computed, values, strict=True))).items():
                 setattr(by_pk[pk], name, value)
         return [row for pk, row in by_pk.items() if pk in stored]
 
 
 @dataclass(frozen=True)
 class Update:
-    """An UPDATE that answers with the rows that it changed, and writes their events with it."""
+    """An UPDATE that answers with the rows that it changed, and writes their events with it.
+
+    `computed`: the fields whose new values only the database knows.
+    """
 
     model: type[StatusModel]
     using: str
     sql: str
     params: Sequence[Any]
+    computed: tuple[str, ...] = ()
 
     @classmethod
     def of_keys(
@@ -127,8 +131,10 @@ class Update:
     def of(
         cls, model: type[StatusModel], where: tuple[str, Sequence[Any]], changes: Mapping[str, Any]
     ) -> Update:
+        """Fields with `auto_now` get the moment of the change, unless `changes` name another."""
         text = _Text.of(model)
-        new = [text.assigned(name, value) for name, value in changes.items()]
+        written = {**_stamps(model), **changes}
+        new = [text.assigned(name, value) for name, value in written.items()]
         condition, values = where
         table = text.quote(model._meta.db_table)
         return cls(
@@ -136,6 +142,7 @@ class Update:
             text.using,
             f"UPDATE {table} SET {', '.join(sql for sql, _params in new)} WHERE {condition}",
             [*(one for _sql, params in new for one in params), *values],
+            tuple(name for name, value in written.items() if _is_computed(value)),
         )
 
     def run(self, columns: Columns, note: Note | None = None) -> list[list[Any]]:
@@ -233,6 +240,20 @@ def _is_plain(where: Q) -> bool:
             for one in where.children
         )
     )
+
+
+class _Moment(Now):
+    """The moment of the statement. Without a parameter: a statement may be kept for later."""
+
+    def resolve_expression(self, *args: Any, **kwargs: Any) -> _Moment:
+        return self  # it names no column, and a copy would cost more than its text
+
+
+@cache
+def _stamps(model: type[models.Model]) -> Mapping[str, _Moment]:
+    """What Django writes on save() alone."""
+    fields = model._meta.concrete_fields
+    return {field.name: _Moment() for field in fields if getattr(field, "auto_now", False)}
 
 
 @cache

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model
 from django.utils.text import capfirst
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext, gettext_noop, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from orchestrator_site.models import Event
@@ -29,12 +29,37 @@ OWN = (
     gettext_noop("Can act on generators and their shares"),
     gettext_noop("Can act on IMSS tasks"),
     gettext_noop("Can act on people to look up"),
+    gettext_noop("Can act on S3 files"),
     gettext_noop("Can activate flows"),
     gettext_noop("Can pause, resume and run organismos"),
     gettext_noop("Can release and settle claims"),
     gettext_noop("Can report results of IMSS tasks (scrapers)"),
+    gettext_noop("Can repair differences"),
+    gettext_noop("Can run the post-processing"),
     gettext_noop("Can run, pause and resume the brain"),
 )
+
+# What events call rows that have no status, or what happened to them besides.
+HAPPENED = {
+    "online": _("Online"),
+    "offline": _("Offline"),
+    "free": _("Free"),
+    "held": pgettext_lazy("device", "Held"),
+    "running": _("Runs"),
+    "paused": _("Paused"),
+    "enabled": _("Enabled"),
+    "disabled": _("Disabled"),
+    "left alone": _("Left alone"),
+    "asked again": _("Asked again"),
+    "run asked for": _("Run asked for"),
+    "endpoints changed": _("Endpoints changed"),
+    "shares set": _("Shares set"),
+    "made": _("Made"),
+    "changed": _("Changed"),
+    "set aside": _("Set aside"),
+    "tried again": _("Tried again"),
+    "repair asked for": _("Repair asked for"),
+}
 
 
 def kind(object_type: str) -> str:
@@ -44,9 +69,9 @@ def kind(object_type: str) -> str:
 
 
 def state(object_type: str, value: str) -> str:
-    """A state of such a row; a word that is none of its states stays as it is."""
+    """A state of such a row, or what became of it; any other word stays as it is."""
     model = _model(object_type)
-    return str(_labels(model).get(value, value)) if model else value
+    return str({**HAPPENED, **_labels(model)}.get(value, value)) if model else value
 
 
 def change(event: Event) -> str:

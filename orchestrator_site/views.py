@@ -15,7 +15,7 @@ from django.views import defaults
 from django.views.decorators.http import require_POST
 from rest_framework import serializers
 
-from brain import cycles
+from brain import cycles, sentences
 from orchestrator_site.api.errors import answer
 from orchestrator_site.api.files import stored_file
 from orchestrator_site.api.views import ReadOnlyViewSet
@@ -55,7 +55,7 @@ def media(request: HttpRequest, path: str) -> FileResponse:
 def brain_switch(request: HttpRequest) -> HttpResponse:
     """Pause, Resume and Run now on the overview."""
     asked = request.POST.get("do")
-    reason = _("on the overview")
+    reason = sentences.ON_OVERVIEW
     if asked == "pause":
         Pause.begin(cycles.BRAIN, reason)
     elif asked == "resume":

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.db.models import Max
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from devices.models import Device
 from orchestrator_site.clock import db_now
 from orchestrator_site.measures import Measure, Reading
 from orchestrator_site.models import Event
+from queues import doorbell, sentences
 from queues.metrics import finished_by_generator
 from queues.mirror import standing
 from queues.models import DistributionConfig, Generator, NbcRecord
@@ -28,8 +28,7 @@ def unavailable_pools() -> Iterator[Reading]:
         devices = list(Device.objects.pool(row.fleet, row.process))
         if devices:
             minutes = (now - _unavailable_since(devices, now)) / timedelta(minutes=1)
-            told = _("no device of %(name)s could be taken for %(minutes)d minutes")
-            said = told % {"name": row.name, "minutes": minutes}
+            said = sentences.POOL_UNAVAILABLE % {"name": row.name, "minutes": minutes}
             yield Reading(row.name, round(minutes, 1), said)
 
 
@@ -54,28 +53,30 @@ def success_rates() -> Iterator[Reading]:
     hours = DistributionConfig.current().window_hours
     for row in finished_by_generator(db_now() - timedelta(hours=hours)):
         if row["done"] >= ENOUGH:
-            told = _("%(well)d of %(done)d tasks of %(name)s ended well in %(hours)d hours")
-            said = told % {**row, "name": row["generator_id"], "hours": hours}
+            facts = {**row, "name": row["generator_id"], "hours": hours}
+            said = sentences.SUCCESS_RATE % facts
             yield Reading(row["generator_id"], round(100 * row["well"] / row["done"], 1), said)
 
 
 def waiting_people() -> Iterator[Reading]:
     """Those whose time has come, and who have no task."""
     waiting = NbcRecord.objects.due(db_now()).order_by().count()
-    yield Reading("", waiting, _("%(count)d people wait to be assigned") % {"count": waiting})
+    yield Reading("", waiting, sentences.PEOPLE_WAIT % {"count": waiting})
 
 
 def failing_generators() -> Iterator[Reading]:
     for row in Generator.objects.filter(enabled=True):
         is_failing = row.status == Generator.Status.FAILING
-        yield Reading(row.name, is_failing, f"{row.name}: {row.last_failure}")
+        said = sentences.GENERATOR_FAILS % {"name": row.name, "why": row.last_failure}
+        yield Reading(row.name, is_failing, said)
 
 
 def quarantined_devices() -> Iterator[Reading]:
     """Failures in a row of each device that was put there by itself: a person's has no trial."""
     by_itself = Device.objects.filter(status=Device.Status.QUARANTINED, probe_at__isnull=False)
     for row in by_itself:
-        yield Reading(f"{row.fleet} {row.device}", row.failures, f"{row}: {row.status_reason}")
+        said = sentences.QUARANTINED % {"device": row, "why": row.status_reason}
+        yield Reading(f"{row.fleet} {row.device}", row.failures, said)
 
 
 def mirror_lags() -> Iterator[Reading]:
@@ -83,33 +84,40 @@ def mirror_lags() -> Iterator[Reading]:
     found = standing.current()
     if found is None:
         return
-    told = _("Mongo has not been told of a change for %(seconds)d seconds")
-    yield _lag("out", found.lag, told, found)
-    if found.since_read is not None:
-        yield _lag("in", found.since_read, _("Mongo was not read for %(seconds)d seconds"), found)
-
-
-def _lag(subject: str, lag: timedelta, told: str, found: standing.Standing) -> Reading:
-    seconds = lag.total_seconds()
-    said = told % {"seconds": seconds}
     why = found.state.error
-    return Reading(subject, round(seconds, 1), f"{said}: {why}" if why else said)
+    yield _lag("out", found.lag, sentences.NOT_TOLD_WHY if why else sentences.NOT_TOLD, why)
+    if found.since_read is not None:
+        text = sentences.NOT_READ_WHY if why else sentences.NOT_READ
+        yield _lag("in", found.since_read, text, why)
+
+
+def _lag(subject: str, lag: timedelta, text: str, why: str) -> Reading:
+    seconds = lag.total_seconds()
+    return Reading(subject, round(seconds, 1), text % {"seconds": seconds, "why": why})
 
 
 def documents_set_aside() -> Iterator[Reading]:
     """How many, by the way that they could not go."""
     found = standing.current()
     if found is not None:
-        out = _("%(count)d changes could not be written to Mongo") % {"count": found.out}
+        out = sentences.NOT_WRITTEN % {"count": found.out}
         yield Reading("out", found.out, out)
-        into = _("%(count)d documents of Mongo could not be taken in") % {"count": found.into}
+        into = sentences.NOT_TAKEN_IN % {"count": found.into}
         yield Reading("in", found.into, into)
 
 
 def forsaken_generators() -> Iterator[Reading]:
-    told = _("%(name)s is worked from Mongo, and MONGODB_URI is not set: nobody works it")
     for name in standing.forsaken():
-        yield Reading(name, 1, told % {"name": name})
+        yield Reading(name, 1, sentences.FORSAKEN % {"name": name})
+
+
+def late_schedules() -> Iterator[Reading]:
+    """By how many minutes those are overdue that are. A cluster that works asks for a schedule
+    within seconds, even where it has no process to spare."""
+    for name, late in doorbell.overdue(db_now()):
+        minutes = late / timedelta(minutes=1)
+        said = sentences.SCHEDULE_LATE % {"name": name, "minutes": minutes}
+        yield Reading(name, round(minutes, 1), said)
 
 
 MEASURES = (
@@ -184,5 +192,14 @@ MEASURES = (
         ">",
         "",
         gettext_lazy("1 while a generator is worked from Mongo and there is no mirror."),
+    ),
+    Measure(
+        "schedule_late",
+        gettext_lazy("Schedule that did not run"),
+        late_schedules,
+        30,
+        ">",
+        gettext_lazy("min"),
+        gettext_lazy("How long ago a schedule should have run that no cluster has taken up."),
     ),
 )

@@ -9,6 +9,7 @@ from django.db.models import Count, Q
 
 from devices.models import Device
 from orchestrator_site.clock import db_now
+from queues import sentences
 from queues.models import Generator, QueueEntry
 
 logger = logging.getLogger(__name__)
@@ -43,13 +44,13 @@ def report(generator: Generator, now: datetime) -> bool:
     Generator.objects.filter(pk=generator.pk).update(**changes)
     status = Generator.Status.FAILING if problem else Generator.Status.RUNNING
     if status != generator.status:  # several workers report: who moves it tells of it
-        generator.move(status, problem or "reports again")
+        generator.move(status, problem or sentences.REPORTS_AGAIN)
     return not problem
 
 
 def _counted(generator: Generator, now: datetime) -> dict[str, int]:
     if generator.served_instances(now) == set():
-        raise ReportFailed("no endpoint can be asked: none is enabled, or none answers")
+        raise ReportFailed(sentences.NONE_TO_ASK)
     pool = Device.objects.pool(generator.fleet, generator.process).filter(online=True)
     free = Q(pk__in=Device.objects.free(now).values("pk"))
     devices = pool.order_by().aggregate(total=Count("pk"), free=Count("pk", filter=free))

@@ -22,7 +22,7 @@ from django.db.models.functions import Now
 from orchestrator_site import waking
 from orchestrator_site.models.event import Note
 from orchestrator_site.status import Columns, Update
-from queues import policy
+from queues import policy, sentences
 from queues.errors import ErrorClass
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ class LeasedTaskQuerySet(models.QuerySet[Any]):
             f"WITH due(key) AS MATERIALIZED ({due}) {update}",
             [*which, worker, _new_token(model, using), *constant],
         )
-        note = Note.of(model, model.WAITING, model.RUNNING, f"taken by {worker}")
+        told = sentences.TAKEN % {"worker": worker}
+        note = Note.of(model, model.WAITING, model.RUNNING, told)
         names = _attributes(model)
         columns = Columns.of(model, using, names)
         taken = [model.from_db(using, names, row) for row in lease.run(columns, note)]
@@ -142,7 +143,7 @@ def begin_irrevocable_all(tasks: Iterable[LeasedTask], **changes: Any) -> list[L
     permitted: list[LeasedTask] = []
     for group in _by_lease(tasks):
         running = group[0].RUNNING
-        note = Note.of(type(group[0]), running, running, "irrevocable step begun")
+        note = Note.of(type(group[0]), running, running, sentences.IRREVOCABLE_BEGUN)
         leased = _held(group) & Q(lease_expires_at__gt=DatabaseNow())
         permitted += group[0].change_all(group, leased, note, intent_at=DatabaseNow(), **changes)
     return permitted
@@ -230,7 +231,7 @@ def lose_lease(task: LeasedTask) -> bool:
     logger.warning("lease lost: %s %s of %s", task._meta.label_lower, task.pk, task.worker)
     # The expiry is in the guard: a worker that renewed after we looked keeps its task.
     as_seen = {"lease_expires_at": task.lease_expires_at}
-    message = f"lease lost by {task.worker}"
+    message = sentences.LEASE_LOST % {"worker": task.worker}
     return fail(task, ErrorClass.INFRASTRUCTURE, message, guard=as_seen)
 
 

@@ -1,4 +1,4 @@
-"""Documents from a file, each with its line: a JSON list, JSON lines or CSV.
+"""Documents from a file, each with its place: a JSON list, JSON lines or CSV.
 
 JSON may be Mongo's extended JSON. Lines are streamed; a list is read at once.
 """
@@ -24,7 +24,11 @@ LINE_LIMIT = 2**20  # characters
 LIST_LIMIT = 64 * 2**20
 DEEPEST = 50  # a list in a list in a list ...
 SEPARATORS = ",;\t"
+BEGINNING = 16  # characters in which it shows whether it is text
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+_NOT_TEXT = re.compile("[\x00-\x08\x0e-\x1f]")
+# By its mark, or by what ASCII is in it.
+_UTF_16 = re.compile("\udcff\udcfe|\udcfe\udcff|[ -~]\x00|\x00[ -~]")
 _SPACE = re.compile(r"\s*")
 
 
@@ -33,17 +37,25 @@ class Kind(StrEnum):
     CSV = "csv"
 
 
+class Unit(StrEnum):
+    """What places are counted in: a list may stand on one line."""
+
+    LINE = "line"
+    ELEMENT = "element"
+
+
 class Malformed(Exception):
     """Nothing of the file can be used; the text says why."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """What stands at a line, which counts from 1; or the problem that keeps it from being read."""
+    """What stands at a place, which counts from 1; or the problem that keeps it from being read."""
 
-    line: int
+    place: int
     values: Mapping[str, Any]
     problem: str = ""
+    unit: Unit = Unit.LINE
 
 
 @dataclass(frozen=True)
@@ -56,12 +68,14 @@ class _Line:
 def read(
     stream: TextIO, kind: str = "", *, columns: Collection[str] = (), required: str = ""
 ) -> Iterator[Document]:
-    """The documents of a text that was opened with `newline=""`. Without `kind` its beginning
-    tells which it is. In a CSV's header `columns` may be in capitals, `required` must be there.
+    """The documents of a text that was opened with `newline=""` and "surrogateescape". Without
+    `kind` its beginning tells which it is. In a CSV's header `columns` may be in capitals,
+    `required` must be there.
 
     Raises Malformed, before the first document.
     """
     number, head = _first_written(stream)
+    _check_text(head[:BEGINNING])
     sign = head.lstrip()[0]
     if (kind or (Kind.JSON if sign in "[{" else Kind.CSV)) == Kind.CSV:
         return _from_csv(_lines(stream, number, head), columns, required)
@@ -81,6 +95,14 @@ def _first_written(stream: TextIO) -> tuple[int, str]:
     if not head:
         raise Malformed(_("The file is empty."))
     return number, head
+
+
+def _check_text(beginning: str) -> None:
+    if _UTF_16.match(beginning):
+        raise Malformed(_("The file is in UTF-16. Save it as UTF-8."))
+    if _NOT_TEXT.search(beginning):
+        told = _("The file is not text: a workbook, perhaps, or packed. Save it as CSV in UTF-8.")
+        raise Malformed(told)
 
 
 def _lines(stream: TextIO, number: int, text: str) -> Iterator[_Line]:
@@ -126,25 +148,22 @@ def _from_list(stream: TextIO, number: int, head: str) -> Iterator[Document]:
         told = _("A list may have %(limit)d characters. Give a document a line: JSON lines.")
         raise Malformed(told % {"limit": LIST_LIMIT})
     try:
-        elements = list(_elements(text, number))
+        elements = list(_elements(text))
     except json.JSONDecodeError as error:
         told = _("line %(line)d: %(problem)s")
         line = number + error.lineno - 1
         raise Malformed(told % {"line": line, "problem": _not_json(error)}) from error
     except (ValueError, RecursionError) as error:
         raise Malformed(_not_json(error)) from error
-    return (_document(line, value) for line, value in elements)
+    return (_document(place, one, Unit.ELEMENT) for place, one in enumerate(elements, start=1))
 
 
-def _elements(text: str, line: int) -> Iterator[tuple[int, Any]]:
-    """The list's elements, each with its line; `line` is the one on which the list begins."""
-    counted = 0
+def _elements(text: str) -> Iterator[Any]:
+    """The list's elements."""
     at = _after_space(text, text.index("[") + 1)
     while text[at : at + 1] != "]":
         value, end = _DECODER.raw_decode(text, at)
-        line += text.count("\n", counted, at)
-        counted = at
-        yield line, value
+        yield value
         at = _after_space(text, end)
         if text[at : at + 1] == ",":
             at = _after_space(text, at + 1)
@@ -189,6 +208,8 @@ def _header(cells: list[str], columns: Collection[str], required: str) -> list[s
     """The columns' names, each there once."""
     names = [cell.strip() for cell in cells]
     names = [name.lower() if name.lower() in columns else name for name in names]
+    if any(_NOT_STORABLE.search(name) for name in names):
+        raise Malformed(_("The header is not in UTF-8. Save the file as UTF-8."))
     if required and required not in names:
         told = _("The header has no column %(name)s: %(found)s")
         raise Malformed(told % {"name": required, "found": ", ".join(names)[:200]})
@@ -223,13 +244,13 @@ def _row(line: int, names: list[str], cells: list[str]) -> Document:
 # --- Values -----------------------------------------------------------------------------------
 
 
-def _document(line: int, value: Any) -> Document:
+def _document(place: int, value: Any, unit: Unit = Unit.LINE) -> Document:
     if not isinstance(value, dict):
-        return Document(line, {}, _("not an object"))
+        return Document(place, {}, _("not an object"), unit)
     try:
-        return Document(line, storable(value, of_dict=_extended))
+        return Document(place, storable(value, of_dict=_extended), "", unit)
     except ValueError as error:
-        return Document(line, {}, str(error))
+        return Document(place, {}, str(error), unit)
 
 
 def storable(value: Any, depth: int = 0, of_dict: Callable[[dict[str, Any]], Any] = dict) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -72,6 +73,14 @@ def ring_ticks(cluster: str) -> None:
     for tick in TICKS:
         if tick.cluster == cluster:
             async_task(tick.function, *tick.args, cluster=cluster)
+
+
+def overdue(now: datetime) -> Iterator[tuple[str, timedelta]]:
+    """The schedules whose time is past, by name, and by how much. One that no cluster looks at
+    stays so; one that is used up has no time."""
+    late = Schedule.objects.exclude(repeats=0).filter(next_run__lt=now).order_by("id")
+    for schedule in late:
+        yield schedule.name or schedule.func, now - schedule.next_run
 
 
 def known_clusters() -> list[str]:

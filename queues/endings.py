@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from queues import sentences
 from queues.errors import ErrorClass
 from queues.models.imss import NbcRecord, QueueEntry
 
@@ -73,8 +74,7 @@ def of_result(
 def busy(message: str, retry_after: float | None, now: datetime) -> Ending:
     """429: nobody's fault, and no attempt of the person's."""
     delay = BUSY_FOR if retry_after is None else timedelta(seconds=retry_after)
-    told = message or "the scraper is busy"
-    return _back(told, ErrorClass.BUSY, now + delay, counts=False)
+    return _back(message or sentences.BUSY, ErrorClass.BUSY, now + delay, counts=False)
 
 
 def bad_request(message: str, tries: Tries, now: datetime) -> Ending:
@@ -96,8 +96,7 @@ def unreachable(message: str, now: datetime) -> Ending:
 
 def silent(tries: Tries, now: datetime) -> Ending:
     """No result by its deadline."""
-    told = "no result by its deadline"
-    return _again(told, ErrorClass.TIMEOUT, tries, now, blames_device=True)
+    return _again(sentences.NO_RESULT, ErrorClass.TIMEOUT, tries, now, blames_device=True)
 
 
 def stuck(reason: str, tries: Tries, now: datetime) -> Ending:
@@ -112,8 +111,7 @@ def released(reason: str, now: datetime) -> Ending:
 
 def stale(tries: Tries, now: datetime) -> Ending:
     """An older task of a person whose window is over, in the way of a new one."""
-    told = "stale: the person's window is over"
-    return _again(told, ErrorClass.TIMEOUT, tries, now, blames_device=True)
+    return _again(sentences.STALE, ErrorClass.TIMEOUT, tries, now, blames_device=True)
 
 
 def uncalled(message: str, now: datetime) -> Ending:

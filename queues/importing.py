@@ -1,4 +1,4 @@
-"""People to look up from a file (see `queues.documents`), with a report for each line."""
+"""People to look up from a file (see `queues.documents`), with a report for each of them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import IO, Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from orchestrator_site import waking
 from orchestrator_site.models import Event
-from queues import curp, documents
-from queues.documents import Document, Malformed
+from queues import curp, documents, sentences
+from queues.documents import Document, Malformed, Unit
 from queues.models import NbcRecord
 
 __all__ = ["Line", "Malformed", "Outcome", "Report", "import_people"]
@@ -26,6 +27,10 @@ BATCH = 500
 LISTED = 1000  # refusals that a report keeps
 ID_LENGTH = 64
 HIGHEST_PRIORITY = 2**15 - 1
+TWICE = {
+    Unit.LINE: gettext_lazy("there already, on line %(line)d"),
+    Unit.ELEMENT: gettext_lazy("there already, as element %(element)d"),
+}
 
 
 class Outcome(StrEnum):
@@ -36,13 +41,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Line:
-    """What became of one line. `field`: where its fault is, empty where it is the whole line."""
+    """What became of one line, or of one element of a list. `field`: where its fault is, empty
+    where it is all of it."""
 
     number: int
     outcome: str
     nbc_id: str = ""
     field: str = ""
     reason: str = ""
+    unit: str = Unit.LINE
 
 
 @dataclass
@@ -108,7 +115,7 @@ def import_people(
 class _Person:
     """A line that can be taken. Where it names no nbc_id its row gets a new one."""
 
-    number: int
+    document: Document
     is_named: bool
     row: NbcRecord
 
@@ -121,22 +128,23 @@ def _judged(found: Iterable[Document]) -> Iterator[_Person | Line]:
         except Refused as error:
             nbc_id = document.values.get("nbc_id") or document.values.get("_id") or ""
             yield Line(
-                document.line,
+                document.place,
                 Outcome.REFUSED,
                 str(nbc_id)[:ID_LENGTH],
                 error.field,
                 str(error),
+                document.unit,
             )
 
 
 def _person(document: Document, seen: dict[tuple[str, str], int]) -> _Person:
-    """`seen`: on which line each nbc_id and each CURP was first."""
+    """`seen`: at which place each nbc_id and each CURP was first."""
     if document.problem:
         raise Refused("", document.problem)
     nbc_id = _nbc_id(document.values)
     row = person(nbc_id, document.values)
-    _check_first(document.line, row.curp, nbc_id, seen)
-    return _Person(document.line, bool(nbc_id), row)
+    _check_first(document, row.curp, nbc_id, seen)
+    return _Person(document, bool(nbc_id), row)
 
 
 def person(nbc_id: str, values: Mapping[str, Any]) -> NbcRecord:
@@ -152,14 +160,16 @@ def person(nbc_id: str, values: Mapping[str, Any]) -> NbcRecord:
     return row
 
 
-def _check_first(line: int, number: str, nbc_id: str, seen: dict[tuple[str, str], int]) -> None:
+def _check_first(
+    document: Document, number: str, nbc_id: str, seen: dict[tuple[str, str], int]
+) -> None:
     """A person may be there twice under two nbc_ids, but not twice without one."""
-    lines = {"curp": seen.setdefault(("curp", number), line)}
+    places = {"curp": seen.setdefault(("curp", number), document.place)}
     if nbc_id:
-        lines["nbc_id"] = seen.setdefault(("nbc_id", nbc_id), line)
+        places["nbc_id"] = seen.setdefault(("nbc_id", nbc_id), document.place)
     name = "nbc_id" if nbc_id else "curp"
-    if lines[name] != line:
-        raise Refused(name, _("there already, on line %(line)d") % {"line": lines[name]})
+    if places[name] != document.place:
+        raise Refused(name, TWICE[document.unit] % {document.unit.value: places[name]})
 
 
 def _curp(value: Any) -> str:
@@ -245,17 +255,17 @@ def create(rows: Sequence[NbcRecord], source: str) -> set[str]:
     ours = {row.case_id for row in rows}
     there = NbcRecord.objects.filter(nbc_id__in=[row.nbc_id for row in rows])
     made = [row for row in there.only("nbc_id", "case_id") if row.case_id in ours]
-    Event.record(made, "", NbcRecord.Status.PENDING, f"imported from {source}")
+    Event.record(made, "", NbcRecord.Status.PENDING, sentences.IMPORTED % {"source": source})
     if made:
         waking.notify(NbcRecord._meta.db_table)
     return {row.nbc_id for row in made}
 
 
 def _line(person: _Person, created: set[str]) -> Line:
-    nbc_id = person.row.nbc_id
+    nbc_id, place, unit = person.row.nbc_id, person.document.place, person.document.unit
     if nbc_id in created:
-        return Line(person.number, Outcome.CREATED, nbc_id)
+        return Line(place, Outcome.CREATED, nbc_id, unit=unit)
     if person.is_named:
-        return Line(person.number, Outcome.DUPLICATE, nbc_id, "nbc_id", _("there already"))
+        return Line(place, Outcome.DUPLICATE, nbc_id, "nbc_id", _("there already"), unit)
     told = _("this person waits, or is under way, already")
-    return Line(person.number, Outcome.DUPLICATE, "", "curp", told)
+    return Line(place, Outcome.DUPLICATE, "", "curp", told, unit)

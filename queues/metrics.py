@@ -11,6 +11,7 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from devices.models import Device
+from orchestrator_site.clock import midnight
 from queues.mirror import standing
 from queues.models import Generator, NbcRecord, QueueEntry
 
@@ -91,8 +92,8 @@ def _tasks_today() -> Metric:
     shown = GaugeMetricFamily(
         "orchestrator_imss_tasks_today", "Tasks assigned since midnight", labels=["generator"]
     )
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    counted = _by_generator(QueueEntry.objects.filter(created_at__gte=midnight))
+    today = midnight(timezone.now())
+    counted = _by_generator(QueueEntry.objects.filter(created_at__gte=today))
     for name in _names():
         shown.add_metric([name], counted.get(name, 0))
     return shown

@@ -24,7 +24,7 @@ from django.db.models import prefetch_related_objects
 from devices.models import Worker
 from orchestrator_site.clock import db_now
 from orchestrator_site.rhythm import Rhythm
-from queues import capacity, claims, endings, settling
+from queues import capacity, claims, endings, sentences, settling
 from queues.calling import Calls
 from queues.mirror.logs import about, within
 from queues.models import DistributionConfig, Endpoint, Generator, QueueEntry
@@ -71,7 +71,7 @@ class ScraperWorker:
         until = time.monotonic() + LEAVING
         while self._calls and (left := until - time.monotonic()) > 0:
             self._write(self._answered(left))
-        _accept(self._calls.keys, "the worker ended while the scraper was being called")
+        _accept(self._calls.keys, sentences.WORKER_LEFT)
         self._calls.close()
         self.row.leave()
 
@@ -118,7 +118,7 @@ class ScraperWorker:
         _note_endpoints(routed for _entry, routed in answered)
         accepted = [one for one in answered if one[1].outcome == router.ASSIGNED]
         for endpoint, entries in _by_endpoint(accepted).items():
-            _accept(entries, "accepted by the scraper", endpoint=endpoint, answered_at=db_now())
+            _accept(entries, sentences.ACCEPTED, endpoint=endpoint, answered_at=db_now())
         for entry, routed in answered:
             if routed.outcome != router.ASSIGNED:
                 settle_answer(entry, routed)
@@ -146,7 +146,7 @@ def settle_answer(entry: QueueEntry, routed: Routed) -> bool:
         "answered_at": now,
     }
     if answer.kind is AnswerKind.UNANSWERED:
-        told = f"nobody knows whether the scraper has it: {answer.message}"
+        told = sentences.UNANSWERED % {"error": answer.message}
         return entry.move(
             Status.ACCEPTED, told, guard=guard, **claims.NO_LEASE, message=told, **changes
         )

@@ -9,10 +9,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from orchestrator_site.clock import db_now
 from orchestrator_site.models import Event
-from queues import endings, settling
+from orchestrator_site.sentences import told
+from queues import endings, sentences, settling
 from queues.errors import ErrorClass
 from queues.models import QueueEntry
 
@@ -41,11 +43,11 @@ class Report:
 
     def __post_init__(self) -> None:
         if self.condition not in QueueEntry.Condition.values:
-            raise InvalidReport(f"unknown condition: {self.condition}")
+            raise InvalidReport(_("unknown condition: %(given)s") % {"given": self.condition})
         if self.error_class and self.error_class not in ErrorClass.values:
-            raise InvalidReport(f"unknown error class: {self.error_class}")
+            raise InvalidReport(_("unknown error class: %(given)s") % {"given": self.error_class})
         if not _is_storable(asdict(self)):
-            raise InvalidReport("NaN, infinity, NUL or broken text in the report")
+            raise InvalidReport(_("It holds a character or a number that cannot be stored."))
 
 
 def take_in(document_id: str, report: Report) -> bool:
@@ -62,10 +64,12 @@ def take_in(document_id: str, report: Report) -> bool:
         entry.refresh_from_db()
     if entry.result == asdict(report):
         return False
-    told = "late result refused"
-    Event.record([entry], entry.status, entry.status, told, asdict(report))
-    logger.warning("task %s of case %s: %s", entry.pk, entry.case_id, told)
-    raise MovedOn(f"the task is {entry.status}: {entry.message}".rstrip(": "))
+    late = sentences.LATE_RESULT
+    Event.record([entry], entry.status, entry.status, late, asdict(report))
+    logger.warning("task %s of case %s: %s", entry.pk, entry.case_id, late)
+    text = _("The task has moved on: %(status)s. %(message)s")
+    values = {"status": entry.get_status_display(), "message": told(entry.message)}
+    raise MovedOn((text % values).strip())
 
 
 def _settled(entry: QueueEntry, report: Report) -> bool:

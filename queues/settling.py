@@ -13,7 +13,7 @@ from django.db.models import Exists, F, OuterRef
 from devices.models import Device, PersonWindow
 from orchestrator_site.clock import db_now
 from orchestrator_site.models import Event
-from queues import claims, endings
+from queues import claims, endings, sentences
 from queues.endings import Ending, Tries
 from queues.errors import ErrorClass
 from queues.mirror.logs import about
@@ -80,7 +80,7 @@ def sweep() -> int:
 
 
 def lose_lease(entry: QueueEntry) -> bool:
-    message = f"lease lost by {entry.worker}"
+    message = sentences.LEASE_LOST % {"worker": entry.worker}
     # The expiry is in the guard: a worker that renewed after we looked keeps its task.
     as_seen = {"lease_token": entry.lease_token, "lease_expires_at": entry.lease_expires_at}
     verdict = after_failure(
@@ -157,7 +157,7 @@ def _free_device(entry: QueueEntry, ending: Ending, now: datetime) -> None:
         return
     Device.objects.release([entry.pk], now)
     if ending.success:
-        device.note_success(f"task {entry.pk} ended well")
+        device.note_success(sentences.ENDED_WELL % {"id": entry.pk})
     elif ending.blames_device:
         config = DistributionConfig.current()
         most, pause = config.quarantine_failures, config.minutes("probe")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from devices.models import Device
 from orchestrator_site.clock import db_now
-from queues import settling
+from queues import sentences, settling
 from queues.models import DistributionConfig
 
 
@@ -30,7 +30,7 @@ def release_all_stuck(
     """Take back the devices that are held for longer, each on its own; without `older_than` the
     configuration says how long that is. A dry run releases none."""
     held = DistributionConfig.current().minutes("stuck") if older_than is None else older_than
-    told = reason or f"stuck: held for more than {held.total_seconds() / 60:.0f} minutes"
+    told = reason or sentences.STUCK % {"minutes": round(held.total_seconds() / 60)}
     found = Device.objects.stuck(db_now() - held)
     return [_told(device, not dry_run and settling.release_stuck(device, told)) for device in found]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from devices import stuck as silence
 from orchestrator_site.clock import db_now
-from queues import settling, stuck
+from queues import sentences, settling, stuck
 from queues.models import DistributionConfig, NbcRecord
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,8 @@ def bring_back() -> int:
     due = NbcRecord.objects.filter(status=after, available_at__lte=db_now())
     count = 0
     while people := list(due[:AT_ONCE]):
-        count += len(NbcRecord.move_all(people, NbcRecord.Status.PENDING, "midnight is over"))
+        back = NbcRecord.move_all(people, NbcRecord.Status.PENDING, sentences.MIDNIGHT_OVER)
+        count += len(back)
     return count
 
 

@@ -20,7 +20,7 @@ from django.core.files.storage import default_storage
 from devices.models import Worker
 from orchestrator_site.models import Event
 from orchestrator_site.rhythm import Rhythm
-from queues import claims, evidence
+from queues import claims, evidence, sentences
 from queues.browser.runs import Outcome, Run, StepEvent
 from queues.browser.thread import BrowserThread
 from queues.errors import ErrorClass
@@ -115,9 +115,9 @@ class TramiteWorker:
             "screenshot_path": evidence.last_screenshot(kept),
         }
         if outcome.ok:
-            moved = claims.finish(
-                task, TramiteTask.Status.COMPLETED, "filed", error_class="", error_log="", **changes
-            )
+            done = TramiteTask.Status.COMPLETED
+            changes |= {"error_class": "", "error_log": ""}
+            moved = claims.finish(task, done, sentences.FILED, **changes)
         else:
             moved = claims.fail(
                 task,
@@ -127,7 +127,7 @@ class TramiteWorker:
                 **changes,
             )
         if not moved and outcome.irrevocable_begun:
-            Event.record([task], task.status, task.status, "late worker's outcome", result)
+            Event.record([task], task.status, task.status, sentences.LATE_OUTCOME, result)
         logger.info("task %s of case %s: %s", task.pk, task.case_id, task.status)
         return moved
 
@@ -142,12 +142,12 @@ class TramiteWorker:
             logger.exception("task %s: its evidence could not be kept", task.pk)
             if not outcome.ok:
                 return [], outcome
-            told = f"the evidence could not be kept: {type(error).__name__}: {error}"
+            why = f"{type(error).__name__}: {error}"
             failed = replace(
                 outcome,
                 ok=False,
                 error_class=ErrorClass.INFRASTRUCTURE,
-                message=told,
+                message=sentences.EVIDENCE_NOT_KEPT % {"error": why},
                 receipt=False,
             )
             return [], failed
@@ -203,9 +203,9 @@ def _fetched(task: TramiteTask, folder: Path) -> dict[str, Path]:
             with default_storage.open(attachment["path"], "rb") as stored:
                 content = stored.read()
         except FileNotFoundError as error:  # any other is the storage's, and passes
-            raise AttachmentDamaged(f"attachment {attachment['name']} is missing") from error
+            raise AttachmentDamaged(sentences.ATTACHMENT_MISSING % attachment) from error
         if hashlib.sha256(content).hexdigest() != attachment["sha256"]:
-            raise AttachmentDamaged(f"attachment {attachment['name']} has changed")
+            raise AttachmentDamaged(sentences.ATTACHMENT_CHANGED % attachment)
         path.write_bytes(content)
         files[attachment["name"]] = path
     return files

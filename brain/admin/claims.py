@@ -19,7 +19,9 @@ from brain.previewing import verdict_name
 from brain.reconciling import Kind
 from brain.repairing import REPAIR_ALL
 from brain.verbs import CLAIM_VERBS
+from orchestrator_site import sentences
 from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin
+from orchestrator_site.admin.bases import sentence
 from orchestrator_site.cells import badge, moment, plain_table
 
 COLOURS = {
@@ -86,6 +88,9 @@ class ClaimAdmin(VerbAdmin, ReadOnlyAdmin):
     list_filter = ("status", NotQueuedFilter, "method", "organismo")
     list_select_related = ("organismo",)
     search_fields = ("=resource_id", "expediente", "=case_id")
+    exclude = ("message",)
+    readonly_fields = ("message_told",)
+    message_told = sentence("message", _("message"))
 
     @display(description=_("method"), ordering="method")
     def by(self, row: Claim) -> str:
@@ -93,7 +98,7 @@ class ClaimAdmin(VerbAdmin, ReadOnlyAdmin):
 
     @display(description=_("answer"))
     def told(self, row: Claim) -> str:
-        return "; ".join(filter(None, (row.answer, row.message))) or "-"
+        return "; ".join(filter(None, (row.answer, sentences.told(row.message)))) or "-"
 
     @display(description=_("started"), ordering="started_at")
     def started(self, row: Claim) -> SafeString:
@@ -147,7 +152,7 @@ class CycleAdmin(ReadOnlyAdmin):
                 case["idRecurso"],
                 case["expediente"] or "-",
                 verdict_name(case["verdict"]),
-                case["reason"],
+                sentences.told(case["reason"]),
             )
             for report in row.sites.values()
             for case in report["dropped"]
@@ -167,7 +172,7 @@ def _summary(site: str, report: dict[str, Any]) -> str:
 
 
 def _error(report: dict[str, Any]) -> str:
-    return f"{report['error_kind']}: {report['error']}" if report["error"] else ""
+    return f"{report['error_kind']}: {sentences.told(report['error'])}" if report["error"] else ""
 
 
 @admin.register(Reconciliation)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
@@ -21,6 +22,8 @@ from brain.distribution import Level, is_the_same_anew
 from brain.models import Decision, DistributionBatch
 from brain.shares import LEVEL_NAMES, LEVEL_TONES
 from orchestrator_site.admin import ReadOnlyAdmin, badge, moment
+from orchestrator_site.admin.bases import sentence
+from orchestrator_site.cells import brief, pair
 from queues import blockers
 from queues.admin.lists import LongListAdmin, link
 from queues.models import ShareChange
@@ -28,7 +31,7 @@ from queues.models import ShareChange
 
 @admin.register(Decision)
 class DecisionAdmin(LongListAdmin):
-    list_display = ("at", "person", "generator", "on", "turn", "passed_over", "batch")
+    list_display = ("at", "person", "went_to", "turn", "passed_over", "batch")
     list_filter = ("generator",)
     list_select_related = ("nbc", "batch", "generator")
     search_fields = ("=nbc__nbc_id", "=nbc__curp", "=device", "=entry__document_id")
@@ -51,17 +54,17 @@ class DecisionAdmin(LongListAdmin):
     def its_batch(self, row: Decision) -> SafeString:
         return link(row.batch)
 
-    @display(description=_("device"))
-    def on(self, row: Decision) -> SafeString:
-        return format_html('<span class="nowrap">{}</span>', row.device)
+    @display(description=_("generator"))
+    def went_to(self, row: Decision) -> SafeString:
+        return pair(row.generator_id, row.device)
 
     @display(description=_("whose turn it was"))
     def turn(self, row: Decision) -> str:
         return _turn(row.choice)
 
     @display(description=_("passed over, and why"))
-    def passed_over(self, row: Decision) -> str:
-        return "; ".join(_why_not(row.choice).values()) or "-"
+    def passed_over(self, row: Decision) -> SafeString:
+        return brief("; ".join(_why_not(row.choice).values()))
 
     @display(description=_("in words"))
     def told(self, row: Decision) -> SafeString:
@@ -83,12 +86,29 @@ class DecisionAdmin(LongListAdmin):
         return _replay(is_the_same_anew(row.choice, row.generator_id))
 
 
+class OpenFilter(admin.SimpleListFilter):
+    title = _("state")
+    parameter_name = "is_open"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", pgettext("batch", "Open")), ("no", _("Closed"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() in ("yes", "no"):
+            return queryset.filter(is_open=self.value() == "yes")
+        return queryset
+
+
 @admin.register(DistributionBatch)
 class DistributionBatchAdmin(ReadOnlyAdmin):
-    list_display = ("number", "state", "spread", "size", "opened", "closed", "close_reason")
-    list_filter = ("is_open",)
-    readonly_fields = ("state", "table", "rules", "replay", "opened", "closed", "decided")
-    fields = ("size", "counter", "close_reason", *readonly_fields)
+    list_display = ("number", "state", "spread", "size", "opened", "closed", "closed_because")
+    list_filter = (OpenFilter,)
+    readonly_fields = (
+        "closed_because",
+        *("state", "table", "rules", "replay", "opened", "closed", "decided"),
+    )
+    fields = ("size", "counter", *readonly_fields)
+    closed_because = sentence("close_reason", _("closed because"))
 
     @display(description=_("batch"), ordering="id")
     def number(self, row: DistributionBatch) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin import DateFieldListFilter
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -16,8 +17,10 @@ from unfold.decorators import display
 from brain.models import Decision
 from brain.verbs import ENTRY_VERBS, PERSON_VERBS
 from devices.models import Device
+from orchestrator_site import sentences
 from orchestrator_site.admin import VerbAdmin, badge, moment
-from orchestrator_site.cells import plain_table
+from orchestrator_site.admin.bases import sentence
+from orchestrator_site.cells import NOTHING, brief, pair, plain_table
 from queues import blockers
 from queues.admin.distribution import condition
 from queues.admin.lists import LongListAdmin, link, thread
@@ -30,13 +33,14 @@ FOUND = 1000  # people whose tasks a search looks for
 @admin.register(NbcRecord)
 class NbcRecordAdmin(VerbAdmin, LongListAdmin):
     verbs = PERSON_VERBS
+    made_by = _(
+        "People come in by import (manage.py importnbc FILE) or over the API (POST /api/v1/nbc/)."
+    )
     list_display = (
-        "curp",
+        "who",
         "state",
-        "reason_to_wait",
-        "message",
+        "why",
         "attempts",
-        "nbc_id",
         "entered",
     )
     list_filter = ("status",)
@@ -44,7 +48,7 @@ class NbcRecordAdmin(VerbAdmin, LongListAdmin):
     search_help_text = _("A CURP or its beginning, an NBC id, an rw_id, a case.")
     fieldsets = (
         (None, {"fields": ("state", "waits_for", "curp", "nbc_id", "case_id")}),
-        (_("Result"), {"fields": ("message", "result")}),
+        (_("Result"), {"fields": ("message_told", "result")}),
         (_("Tasks"), {"fields": ("tasks",)}),
         (_("What happened"), {"fields": ("events",)}),
         (_("Record"), {"fields": ("data",)}),
@@ -63,13 +67,18 @@ class NbcRecordAdmin(VerbAdmin, LongListAdmin):
             },
         ),
     )
-    readonly_fields = ("state", "waits_for", "tasks", "events")
+    readonly_fields = ("state", "waits_for", "message_told", "tasks", "events")
+    message_told = sentence("message", _("message"))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         text = search_term.strip()
         return (queryset.called(text) if text else queryset), False  # type: ignore[attr-defined]
+
+    @display(description="CURP", ordering="curp")
+    def who(self, row: NbcRecord) -> SafeString:
+        return pair(row.curp, row.nbc_id)
 
     @display(description=_("status"), ordering="status")
     def state(self, row: NbcRecord) -> SafeString:
@@ -79,10 +88,12 @@ class NbcRecordAdmin(VerbAdmin, LongListAdmin):
     def waits_for(self, row: NbcRecord) -> str:
         return blockers.of(row, timezone.now()) or "-"
 
-    @display(description=_("waits for"))
-    def reason_to_wait(self, row: NbcRecord) -> SafeString:
-        """With room in the list's column, since it may be a sentence for each generator."""
-        return format_html('<div class="roomy">{}</div>', self.waits_for(row))
+    @display(description=_("why"))
+    def why(self, row: NbcRecord) -> SafeString:
+        """What the person waits for, which may be a sentence for each generator; and what was said
+        last."""
+        texts = (blockers.of(row, timezone.now()), sentences.told(row.message))
+        return format_html_join("", "{}", ((brief(text),) for text in texts if text)) or NOTHING
 
     @display(description=_("created"), ordering="id")
     def entered(self, row: NbcRecord) -> SafeString:
@@ -108,7 +119,7 @@ def _line(entry: QueueEntry) -> tuple[Any, ...]:
         entry.device,
         moment(entry.created_at),
         moment(entry.processed_at),
-        entry.message,
+        sentences.told(entry.message),
         _decision(entry),
     )
 
@@ -131,21 +142,25 @@ class QueueEntryAdmin(VerbAdmin, LongListAdmin):
     list_display = (
         "taskid",
         "curp",
-        "generator_id",
-        "device",
-        "state",
-        "outcome",
-        "message",
-        "attempts",
+        "where",
+        "came_to",
+        "told",
         "entered",
         "called",
         "ended",
     )
-    list_filter = ("status", "success", "condition", "generator", "error_class")
+    list_filter = (
+        "status",
+        "success",
+        "condition",
+        ("processed_at", DateFieldListFilter),
+        "generator",
+        "error_class",
+    )
     search_fields = ("curp", "document_id")
     search_help_text = _("A taskid, a document's id, an rw_id, or what a person is known by.")
     fieldsets = (
-        (None, {"fields": ("state", "waits_for", "outcome", "message", "case_id")}),
+        (None, {"fields": ("state", "waits_for", "outcome", "message_told", "case_id")}),
         (_("Document"), {"fields": ("person", "device_held", "document", "task_data", "result")}),
         (_("What happened"), {"fields": ("decision_made", "events")}),
         (
@@ -174,12 +189,14 @@ class QueueEntryAdmin(VerbAdmin, LongListAdmin):
         "state",
         "waits_for",
         "outcome",
+        "message_told",
         "person",
         "device_held",
         "document",
         "decision_made",
         "events",
     )
+    message_told = sentence("message", _("message"))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -187,17 +204,23 @@ class QueueEntryAdmin(VerbAdmin, LongListAdmin):
         text = search_term.strip()
         return (queryset.filter(_meant(text)) if text else queryset), False
 
-    @display(description="taskid", ordering="id")
+    @display(description=_("task"), ordering="id")
     def taskid(self, row: QueueEntry) -> int:
         return row.taskid
 
     @display(description=_("generator"), ordering="generator")
-    def generator_id(self, row: QueueEntry) -> str:
-        return row.generator_id
+    def where(self, row: QueueEntry) -> SafeString:
+        return pair(row.generator_id, row.device)
 
     @display(description=_("status"), ordering="status")
     def state(self, row: QueueEntry) -> SafeString:
         return _state(row)
+
+    @display(description=_("status"), ordering="status")
+    def came_to(self, row: QueueEntry) -> SafeString:
+        """Its status, and its condition once there is one."""
+        ended = "" if row.condition is None else condition(row.condition)
+        return format_html("<div>{} {}</div>", _state(row), ended)
 
     @display(description=_("waits for"))
     def waits_for(self, row: QueueEntry) -> str:
@@ -206,6 +229,10 @@ class QueueEntryAdmin(VerbAdmin, LongListAdmin):
     @display(description=_("condition"), ordering="condition")
     def outcome(self, row: QueueEntry) -> str | SafeString:
         return condition(row.condition)
+
+    @display(description=_("message"))
+    def told(self, row: QueueEntry) -> SafeString:
+        return brief(sentences.told(row.message))
 
     @display(description=_("created"), ordering="created_at")
     def entered(self, row: QueueEntry) -> SafeString:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from brain import main_config, shares, simulating, standing
 from brain.distribution import Level
-from brain.shares import LEVEL_NAMES, LEVEL_TONES, WHOLE, InvalidShares, SharesMoved, Told
+from brain.shares import LEVEL_NAMES, LEVEL_TONES, WHOLE, InvalidShares, Merged, SharesMoved, Told
 from brain.standing import Standing
 from orchestrator_site.clock import db_now
 from queues.models import DistributionConfig, Generator, ShareChange
@@ -31,7 +31,8 @@ Shown = Context | HttpResponse
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    """The grid and all that is done with it. What is refused leaves what was typed."""
+    """The grid and all that is done with it. What is refused leaves what was typed; where somebody
+    else was faster it stands on top of what they set."""
     if not request.user.has_perm(LOOK):
         raise PermissionDenied
     try:
@@ -42,7 +43,8 @@ def page(request: HttpRequest) -> HttpResponse:
         shown = {"meanwhile": _meanwhile(_id(request, "seen"))}
     if isinstance(shown, HttpResponse):
         return shown
-    context = {**admin.site.each_context(request), **_context(request), **shown}
+    context = _context(request, is_overtaken="meanwhile" in shown)
+    context = {**admin.site.each_context(request), **context, **shown}
     return TemplateResponse(request, "admin/distribution/shares.html", context)
 
 
@@ -162,18 +164,21 @@ def _given(request: HttpRequest) -> str:
 # --- What is shown --------------------------------------------------------------------------------
 
 
-def _context(request: HttpRequest) -> Context:
+def _context(request: HttpRequest, is_overtaken: bool) -> Context:
     config = DistributionConfig.current()
     stand = standing.of_all(config, db_now())
+    seen = shares.last_id()  # before the shares: what is set in between must not look seen
     current = shares.current()
-    has_grid = request.POST.get("do") in ("save", "simulate")
+    # What is typed stays on what it was typed on, until the person was told of something newer.
+    is_on_older = _has_grid(request) and not is_overtaken
     return {
         "title": _("Shares"),
         "config": config,
         "columns": [_column(one) for one in stand],
-        "rows": _rows(current, _typed(request.POST) if has_grid else current, stand),
+        "rows": _rows(current, _grid(request, current, is_overtaken), stand),
         "most_people": MOST_PEOPLE,
-        "seen": shares.last_id(),
+        "seen": seen,
+        "grid_seen": _id(request, "seen") if is_on_older else seen,
         "history": shares.history(HISTORY),
         "may_save": request.user.has_perm(OPERATE),
         "typed": request.POST,
@@ -182,27 +187,38 @@ def _context(request: HttpRequest) -> Context:
     }
 
 
+def _has_grid(request: HttpRequest) -> bool:
+    return request.POST.get("do") in ("save", "simulate")
+
+
+def _grid(request: HttpRequest, current: shares.Shares, is_overtaken: bool) -> Merged:
+    """What stands in it: what was typed, if anything was; on top of what others set since."""
+    typed = _typed(request.POST) if _has_grid(request) else current
+    if is_overtaken and _has_grid(request):
+        return shares.merged(typed, shares.as_of(_id(request, "seen")), current)
+    return Merged(typed, frozenset())
+
+
 def _column(one: Standing) -> Context:
     return {"standing": one, "level": LEVEL_NAMES[one.level], "tone": LEVEL_TONES[one.level]}
 
 
-def _rows(
-    current: shares.Shares, typed: Mapping[str, Mapping[str, Any]], stand: Sequence[Standing]
-) -> list[Context]:
+def _rows(current: shares.Shares, grid: Merged, stand: Sequence[Standing]) -> list[Context]:
     return [
         {
             "level": level,
             "label": LEVEL_NAMES[level],
+            "is_disputed": level in grid.disputed,
             "cells": [
                 {
                     "name": one.generator.name,
-                    "value": typed[level][one.generator.name],
+                    "value": grid.shares[level][one.generator.name],
                     "now": current[level][one.generator.name],
                     "is_in_force": one.level is level,
                 }
                 for one in stand
             ],
-            "total": (total := sum(n for n in typed[level].values() if isinstance(n, int))),
+            "total": (total := sum(n for n in grid.shares[level].values() if isinstance(n, int))),
             "missing": max(WHOLE - total, 0),
             "excess": max(total - WHOLE, 0),
         }

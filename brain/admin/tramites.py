@@ -10,7 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from brain.verbs import TASK_VERBS
+from orchestrator_site import sentences
 from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin, badge, moment
+from orchestrator_site.admin.bases import sentence
 from queues.admin.lists import thread
 from queues.models import EvidenceFile, TramiteTask
 
@@ -41,7 +43,7 @@ class TramiteTaskAdmin(VerbAdmin, ReadOnlyAdmin):
             _("What is sent"),
             {"fields": ("url_directa", "payload", "attachments", "flow_name", "flow_version")},
         ),
-        (_("Result"), {"fields": ("result", "error_class", "error_log")}),
+        (_("Result"), {"fields": ("result", "error_class", "error_told")}),
         (
             _("In the queue"),
             {
@@ -61,7 +63,8 @@ class TramiteTaskAdmin(VerbAdmin, ReadOnlyAdmin):
             },
         ),
     )
-    readonly_fields = ("state", "why", "expediente", "evidence", "thread")
+    readonly_fields = ("state", "why", "expediente", "evidence", "error_told", "thread")
+    error_told = sentence("error_log", _("message"))
 
     @display(description=_("case number"), ordering="id")
     def number(self, row: TramiteTask) -> SafeString:
@@ -82,9 +85,10 @@ class TramiteTaskAdmin(VerbAdmin, ReadOnlyAdmin):
     @display(description=_("why"))
     def why(self, row: TramiteTask) -> str:
         if row.status == Status.HELD:
-            return row.hold_reason
+            return sentences.told(row.hold_reason)
         if row.error_log:
-            return f"{row.get_error_class_display()}: {row.error_log}"[:200]
+            told = sentences.told(row.error_log)
+            return f"{row.get_error_class_display()}: {told}"[:200]
         return "-"
 
     @display(description=_("evidence"))

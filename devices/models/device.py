@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from devices import sentences
 from orchestrator_site.models.event import Note
 from orchestrator_site.status import StatusModel
 
@@ -160,14 +161,13 @@ class Device(StatusModel):
         return self._put(self.Status.QUARANTINED, reason, probe_at=probe_at)
 
     def restore(self, reason: str) -> bool:
-        """Back in service, its failures forgotten."""
-        return self._put(self.Status.IN_SERVICE, reason, failures=0)
+        """Back in service, its failures forgotten, and why it was out of it."""
+        return self._put(self.Status.IN_SERVICE, reason, failures=0, status_reason="")
 
     def _put(self, to: str, reason: str, **changes: Any) -> bool:
         if self.status == to:
             return False
-        changes = {"probe_at": None, **changes}
-        return self.move(to, reason, status_reason=reason[:300], **changes)
+        return self.move(to, reason, **{"probe_at": None, "status_reason": reason[:300], **changes})
 
     def _try_again(self, reason: str, probe_at: datetime | None) -> bool:
         """Stay in quarantine, with another moment of trial or with none."""
@@ -179,7 +179,7 @@ class Device(StatusModel):
     def beat(self, online: bool, now: datetime) -> None:
         """What the device says of itself."""
         type(self).objects.filter(pk=self.pk).update(heartbeat_at=now)
-        self.switch(online, "heartbeat")
+        self.switch(online, sentences.HEARTBEAT)
         self.online, self.heartbeat_at = online, now
 
     def switch(self, online: bool, reason: str) -> bool:
@@ -204,11 +204,11 @@ class Device(StatusModel):
         own.update(failures=F("failures") + 1)
         self.refresh_from_db(fields=["failures", "status", "probe_at"])
         if self.status == self.Status.QUARANTINED and self.probe_at:
-            self.quarantine(f"the trial failed: {reason}", now + pause)
+            self.quarantine(sentences.TRIAL_FAILED % {"why": reason}, now + pause)
             return False
         if self.failures < most or self.status != self.Status.IN_SERVICE:
             return False
-        told = f"{self.failures} failures in a row, the last: {reason}"
+        told = sentences.FAILURES % {"count": self.failures, "why": reason}
         return self.quarantine(told, now + pause)
 
 

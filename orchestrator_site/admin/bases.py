@@ -16,22 +16,45 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
-from orchestrator_site import verbs
+from orchestrator_site import sentences, verbs
 from orchestrator_site.models import Event
-from orchestrator_site.verbs import Verb
+from orchestrator_site.verbs import Text, Verb
 
 EXAMPLES = 3
 
 
+def sentence(name: str, title: Text) -> Callable[[Any, Any], str]:
+    """For a row's page: the stored sentence of a field, whole, in the reader's language."""
+
+    @display(description=title, ordering=name)
+    def told(admin: Any, row: Any) -> str:
+        return sentences.told(getattr(row, name)) or "-"
+
+    return told
+
+
 class ReadOnlyAdmin(ModelAdmin):
-    """Rows that a machine writes: to be looked at."""
+    """Rows that a machine writes: to be looked at. `made_by` says how they come in."""
 
     list_per_page = 50
     show_full_result_count = False
+    made_by: Text = _("Nobody enters these by hand: the machine writes them.")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """No role would do: who asks for the page is told the way."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied(self.made_by)
+        return super().add_view(request, form_url, extra_context)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -15,10 +15,10 @@ from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from orchestrator_site import telling
-from orchestrator_site.admin.bases import ReadOnlyAdmin, VerbAdmin
+from orchestrator_site import sentences, telling
+from orchestrator_site.admin.bases import ReadOnlyAdmin, VerbAdmin, sentence
 from orchestrator_site.alerting import ALERT_VERBS
-from orchestrator_site.cells import badge, moment
+from orchestrator_site.cells import NOTHING, badge, brief, moment, pair
 from orchestrator_site.models import Alert, AlertRule, Event, Lease, Pause
 
 
@@ -36,15 +36,15 @@ class KindFilter(admin.SimpleListFilter):
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
-    list_display = ("when", "kind", "object_id", "change", "reason", "actor", "case_id")
+    list_display = ("when", "row", "change", "why", "actor", "case")
     list_filter = (KindFilter, "new", "actor_kind")
-    readonly_fields = ("kind", "change")
+    readonly_fields = ("kind", "change", "reason_told")
     fields = (
         "at",
         "kind",
         "object_id",
         "change",
-        "reason",
+        "reason_told",
         "actor_kind",
         "actor",
         "case_id",
@@ -52,6 +52,7 @@ class EventAdmin(ReadOnlyAdmin):
     )
     search_fields = ("=case_id", "=object_id", "reason", "actor")
     date_hierarchy = "at"
+    reason_told = sentence("reason", _("reason"))
 
     @display(description=_("at"), ordering="at")
     def when(self, row: Event) -> SafeString:
@@ -60,6 +61,22 @@ class EventAdmin(ReadOnlyAdmin):
     @display(description=_("object type"), ordering="object_type")
     def kind(self, row: Event) -> str:
         return telling.kind(row.object_type)
+
+    @display(description=_("object type"), ordering="object_type")
+    def row(self, row: Event) -> SafeString:
+        return pair(self.kind(row), row.object_id)
+
+    @display(description=_("reason"))
+    def why(self, row: Event) -> SafeString:
+        return brief(sentences.told(row.reason))
+
+    @display(description=_("case"))
+    def case(self, row: Event) -> SafeString:
+        """Its beginning, which leads to all its events."""
+        if row.case_id is None:
+            return NOTHING
+        shown = '<a class="nowrap" href="?q={0}" title="{0}">{1}…</a>'
+        return format_html(shown, row.case_id, str(row.case_id)[:8])
 
     @display(description=_("change"), ordering="new")
     def change(self, row: Event) -> str:
@@ -77,7 +94,10 @@ class LeaseAdmin(ReadOnlyAdmin):
 
 @admin.register(Pause)
 class PauseAdmin(ReadOnlyAdmin):
-    list_display = ("name", "begun", "by", "reason")
+    list_display = ("name", "begun", "by", "reason_told")
+    readonly_fields = ("reason_told",)
+    fields = ("name", "since", "by", "reason_told")
+    reason_told = sentence("reason", _("reason"))
 
     @display(description=_("since"), ordering="since")
     def begun(self, row: Pause) -> SafeString:
@@ -122,18 +142,19 @@ class AlertRuleAdmin(SimpleHistoryAdmin, ModelAdmin):
 @admin.register(Alert)
 class AlertAdmin(VerbAdmin, ReadOnlyAdmin):
     verbs = ALERT_VERBS
-    list_display = ("about", "severity", "state", "message", "since", "seen")
+    list_display = ("about", "severity", "state", "told", "since", "seen")
     list_filter = ("status", "rule__severity", "rule")
     list_select_related = ("rule",)
     search_fields = ("subject", "message", "rule__name", "=case_id")
     date_hierarchy = "first_seen_at"
-    readonly_fields = ("state", "severity", "acknowledged", "thread")
+    message_told = sentence("message", _("message"))
+    readonly_fields = ("state", "severity", "message_told", "acknowledged", "thread")
     fields = (
         "rule",
         "severity",
         "subject",
         "state",
-        "message",
+        "message_told",
         "value",
         "first_seen_at",
         "last_seen_at",
@@ -156,6 +177,10 @@ class AlertAdmin(VerbAdmin, ReadOnlyAdmin):
     @display(description=_("status"), ordering="status")
     def state(self, row: Alert) -> SafeString:
         return badge(row.status, row.get_status_display(), row.tone)
+
+    @display(description=_("message"))
+    def told(self, row: Alert) -> SafeString:
+        return brief(row.told)
 
     @display(description=_("since"), ordering="first_seen_at")
     def since(self, row: Alert) -> SafeString:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, RequestDataTooBig
@@ -63,6 +65,8 @@ def _known(error: Exception) -> Exception:
         return exceptions.PermissionDenied()
     if isinstance(error, RequestDataTooBig):
         return TooLarge()
+    if isinstance(error, exceptions.ParseError) and isinstance(error.__context__, ValueError):
+        return exceptions.ParseError(_not_json(error.__context__))
     if isinstance(error, RecursionError):
         logger.warning("too deep for us", exc_info=error)
         return exceptions.ParseError(_("The JSON is nested too deep."))
@@ -81,7 +85,7 @@ def _problem(error: Exception, response: Response) -> dict[str, Any]:
             "code": "invalid",
             "message": str(_("Some fields are not valid.")),
             "fields": {
-                ROW if name == NON_FIELD_ERRORS else name: [str(one) for one in _listed(value)]
+                ROW if name == NON_FIELD_ERRORS else name: list(_texts(value))
                 for name, value in detail.items()
             },
         }
@@ -90,5 +94,21 @@ def _problem(error: Exception, response: Response) -> dict[str, Any]:
     return {"code": code, "message": str(detail)}
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _texts(value: Any, place: str = "") -> Iterator[str]:
+    """What is wrong with a field, however deep in it: `good: G_IAD: ...`."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _texts(inner, f"{place}{name}: ")
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one, place)
+    else:
+        yield f"{place}{value}"
+
+
+def _not_json(error: ValueError) -> Any:
+    """In the reader's language: the parser knows English only."""
+    if not isinstance(error, json.JSONDecodeError):
+        return _("This is not JSON: it is not in UTF-8, or holds NaN or Infinity.")
+    told = _("This is not JSON: see line %(line)d, character %(column)d.")
+    return told % {"line": error.lineno, "column": error.colno}

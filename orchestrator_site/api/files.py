@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.core.files.storage import default_storage
+from django.core.files.storage import Storage, default_storage
 from django.http import FileResponse, Http404
 
 # What a browser may show in place; all else is downloaded.
@@ -14,10 +14,10 @@ SHOWN = {
 }
 
 
-def stored_file(path: str) -> FileResponse:
-    """The file of that name in the default storage. Raises Http404 where it is gone."""
+def stored_file(path: str, storage: Storage = default_storage) -> FileResponse:
+    """The file of that name in the storage. Raises Http404 where it is gone."""
     try:
-        file = default_storage.open(path, "rb")
+        file = storage.open(path, "rb")
     except OSError as error:
         raise Http404 from error
     kind = SHOWN.get(path[path.rfind(".") :].lower())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from heapq import nlargest
 from typing import Any
 
@@ -16,27 +16,38 @@ from django.db.models import Count, Min
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from brain import standing
+from brain import sentences, standing
 from brain.assigning import DISTRIBUTION
 from brain.models import DistributionBatch
 from brain.shares import LEVEL_NAMES, LEVEL_TONES
 from brain.standing import Standing
 from devices.models import Device
-from orchestrator_site.clock import db_now
+from orchestrator_site.clock import db_now, midnight
 from orchestrator_site.dashboard.alerts import banner
 from orchestrator_site.models import Pause
 from queues import blockers
-from queues.models import DistributionConfig, Generator, NbcRecord, QueueEntry
+from queues.models import DistributionConfig, Endpoint, Generator, NbcRecord, QueueEntry
 
 ENDINGS = 20
 STUCK = 10
 LOOKED_AT = 2000  # of the people who wait, for what they wait for
 Person = NbcRecord.Status
-# What is counted of the people: those who are not done with.
+Condition = QueueEntry.Condition
+# What is counted of the people: those who are not done with, of all time.
 SHOWN = (Person.PENDING, Person.P1, Person.AFTER_MIDNIGHT, Person.FAILED)
+# And those who are, since midnight, by the condition that their task ended with.
+DONE_TODAY = {
+    Condition.FOUND: gettext_lazy("Found today"),
+    Condition.REFER: gettext_lazy("Referred today"),
+    Condition.OTHER: gettext_lazy("Ended otherwise today"),
+}
+PEOPLE, TASKS = "admin:queues_nbcrecord_changelist", "admin:queues_queueentry_changelist"
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ class Line:
     active: int
     slots: int
     used: int
+    left_alone: list[Endpoint]
 
     @property
     def level(self) -> Any:
@@ -56,6 +68,16 @@ class Line:
     @property
     def tone(self) -> str:
         return LEVEL_TONES[self.standing.level]
+
+
+@dataclass(frozen=True)
+class People:
+    """How many people of a kind there are, and the list that shows them or their tasks."""
+
+    label: Any
+    tone: str
+    count: int
+    url: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +100,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @permission_required("queues.operate_generator", login_url="admin:login", raise_exception=True)
 def switch(request: HttpRequest) -> HttpResponse:
     """Pause and Resume."""
-    asked, reason = request.POST.get("do"), _("on the dashboard of distribution")
+    asked, reason = request.POST.get("do"), sentences.ON_DASHBOARD
     if asked == "pause":
         Pause.begin(DISTRIBUTION, reason)
     elif asked == "resume":
@@ -96,7 +118,7 @@ def _context(now: datetime) -> dict[str, Any]:
         "paused": Pause.of(DISTRIBUTION),
         "batch": batch,
         "lines": lines(config, batch, now),
-        "people": people(),
+        "people": people(now),
         "stuck": stuck[:STUCK],
         "more_stuck": max(0, stuck.count() - STUCK),
         "blocked": blocked(now),
@@ -116,17 +138,51 @@ def lines(config: DistributionConfig, batch: DistributionBatch | None, now: date
             active=sum(tasks.get((one.generator.name, status), 0) for status in QueueEntry.LIVE),
             slots=slots.get(one.generator.name, 0),
             used=used.get(one.generator.name, 0),
+            left_alone=_left_alone(one.generator, now),
         )
         for one in standing.of_all(config, now)
     ]
 
 
-def people() -> list[dict[str, Any]]:
+def people(now: datetime) -> list[People]:
+    """Those who are not done with, and those who were since midnight here."""
+    return [*_not_done(), *_done(midnight(now))]
+
+
+def _not_done() -> list[People]:
     rows = NbcRecord.objects.filter(status__in=SHOWN).order_by()
     counted = dict(_counted(rows, "status"))
+    url = f"{reverse(PEOPLE)}?status__exact="
     return [
-        {"status": one, "count": counted.get(one, 0), "tone": NbcRecord.TONES[one]} for one in SHOWN
+        People(one.label, NbcRecord.TONES[one], counted.get(one, 0), url + one) for one in SHOWN
     ]
+
+
+def _done(since: datetime) -> list[People]:
+    """By the tasks, of which an index has the day's. Asked for by generator, as it has them."""
+    names: Any = list(Generator.objects.values_list("name", flat=True))
+    ended = QueueEntry.objects.filter(
+        generator__in=names, status=QueueEntry.Status.COMPLETE, processed_at__gte=since
+    )
+    counted = dict(_counted(ended.order_by(), "condition"))
+    # As the list's own filter writes today.
+    day = {"processed_at__gte": since, "processed_at__lt": since + timedelta(days=1)}
+    return [
+        People(label, "ok", counted.get(one, 0), f"{reverse(TASKS)}?{_query(one, day)}")
+        for one, label in DONE_TODAY.items()
+    ]
+
+
+def _query(condition: int, day: Mapping[str, Any]) -> str:
+    return urlencode({"condition__exact": condition, **day})
+
+
+def held(config: DistributionConfig, now: datetime) -> dict[str, int]:
+    """How many devices a task holds, and how many of them for too long."""
+    return {
+        "held": Device.objects.filter(available=False).count(),
+        "stuck": Device.objects.stuck(now - config.minutes("stuck")).count(),
+    }
 
 
 def blocked(now: datetime) -> list[Blocked]:
@@ -156,6 +212,11 @@ def endings() -> list[QueueEntry]:
         row for name in names for row in done.filter(generator_id=name).defer("task_data")[:ENDINGS]
     ]
     return nlargest(ENDINGS, found, key=lambda row: (row.processed_at, row.pk))
+
+
+def _left_alone(generator: Generator, now: datetime) -> list[Endpoint]:
+    """Where its scraper is not asked for a while, since it did not answer."""
+    return [one for one in generator.endpoints.all() if one.enabled and not one.is_usable(now)]
 
 
 def _counted(rows: Any, *names: str) -> Any:

@@ -14,11 +14,15 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from brain import cycles
+from brain.assigning import DISTRIBUTION
 from brain.models import Claim, Cycle, Organismo
 from devices.models import Worker
+from orchestrator_site.clock import db_now, midnight
+from orchestrator_site.dashboard import distribution
 from orchestrator_site.dashboard.alerts import banner
+from orchestrator_site.models import Pause
 from queues.mirror import standing
-from queues.models import TramiteTask
+from queues.models import DistributionConfig, TramiteTask
 
 Status = TramiteTask.Status
 # What the queue shows, in the order of an appeal's way.
@@ -82,6 +86,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "title": _("Overview"),
         **banner(request),
         "mirror": standing.current(),
+        **lookups(request),
         "brain": cycles.status(now),
         "worries": worries(),
         "states": states(),
@@ -90,6 +95,19 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "cycles": Cycle.objects.all()[:5],
         "workers": Worker.objects.all()[:8],
         "recent": TramiteTask.objects.order_by("-processed_at", "-id")[:8],
+    }
+
+
+def lookups(request: HttpRequest) -> dict[str, Any]:
+    """How distribution fares, for who may see it."""
+    if not request.user.has_perm("queues.view_generator"):
+        return {}
+    now, config = db_now(), DistributionConfig.current()
+    return {
+        "distribution_paused": Pause.of(DISTRIBUTION),
+        "people": distribution.people(now),
+        "lines": distribution.lines(config, None, now),
+        "devices": distribution.held(config, now),
     }
 
 
@@ -115,7 +133,7 @@ def oldest_waiting() -> datetime | None:
 def organismos() -> list[dict[str, Any]]:
     """Each active organismo: its queue against the target, claims today, its last error."""
     waiting = _by_site(TramiteTask.objects.waiting())
-    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    today = midnight(timezone.now())
     claims = Claim.objects.filter(started_at__gte=today, status__in=Claim.OURS)
     claimed = dict(claims.values_list("organismo__site_id").annotate(Count("id")))
     return [

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from simple_history.models import HistoricalRecords
 
-from orchestrator_site import measures
+from orchestrator_site import measures, sentences
 from orchestrator_site.measures import Measure, Reading
 from orchestrator_site.models.event import Event
 from orchestrator_site.status import StatusModel
@@ -220,6 +220,11 @@ class Alert(StatusModel):
         """What it is about: the subject, or the measure as a whole."""
         is_whole = not self.subject or self.value is None
         return self.rule.title if is_whole else self.subject
+
+    @property
+    def told(self) -> str:
+        """Its message in the reader's language."""
+        return sentences.told(self.message)
 
     @property
     def acknowledgement(self) -> Event | None:

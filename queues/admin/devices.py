@@ -15,8 +15,10 @@ from django.utils.translation import pgettext_lazy
 from unfold.decorators import display
 
 from devices.models import DevDevice, Device
+from orchestrator_site import sentences, telling
 from orchestrator_site.admin import VerbAdmin, badge, moment
-from orchestrator_site.cells import plain_table
+from orchestrator_site.admin.bases import sentence
+from orchestrator_site.cells import NOTHING, pair, plain_table
 from orchestrator_site.clock import db_now
 from orchestrator_site.models import Event
 from queues import recording
@@ -52,14 +54,13 @@ class DeviceAdmin(VerbAdmin):
     verbs = DEVICE_VERBS
     list_display = (
         "device",
-        "fleet",
-        "process",
-        "instance",
+        "pool",
+        "on",
         "service",
         "is_online",
         "held_by",
         "since",
-        "failures",
+        "failed",
         "seen",
     )
     list_filter: tuple[Any, ...] = (
@@ -72,17 +73,17 @@ class DeviceAdmin(VerbAdmin):
     )
     search_fields = ("device", "device_name", "=current_task", "=task_id")
     ordering = ("available", "task_start_time", "device")
-    list_per_page = 100
+    list_per_page = 50
     show_full_result_count = False
     fieldsets = (
         (None, {"fields": ("fleet", "device", "device_name", "process", "instance", "online")}),
-        (_("Service"), {"fields": ("service", "status_reason", "failures", "probe_at")}),
+        (_("Service"), {"fields": ("service", "reason_told", "failures", "probe_at")}),
         (_("Task"), {"fields": ("held_by", "current_task", "since", "updated_at", "seen")}),
         (_("What happened"), {"fields": ("events",)}),
     )
     readonly_fields = (
         "service",
-        "status_reason",
+        "reason_told",
         "failures",
         "probe_at",
         "held_by",
@@ -92,6 +93,8 @@ class DeviceAdmin(VerbAdmin):
         "seen",
         "events",
     )
+
+    reason_told = sentence("status_reason", _("reason"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         before = db_now() - DistributionConfig.current().minutes("stuck")
@@ -116,9 +119,22 @@ class DeviceAdmin(VerbAdmin):
             super().save_model(request, obj, form, change)
         recording.note(obj, before)
 
+    @display(description=_("pool"), ordering="process")
+    def pool(self, row: Device) -> SafeString:
+        return pair(row.process, row.fleet)
+
+    @display(description=_("instance"), ordering="instance")
+    def on(self, row: Device) -> str | SafeString:
+        return row.instance or NOTHING
+
+    @display(description=_("failures in a row"), ordering="failures")
+    def failed(self, row: Device) -> int | SafeString:
+        return row.failures or NOTHING
+
     @display(description=_("service"), ordering="status")
     def service(self, row: Device) -> SafeString:
-        return badge(row.status_reason or row.status, row.get_status_display(), row.tone)
+        why = sentences.told(row.status_reason)
+        return badge(why or row.status, row.get_status_display(), row.tone)
 
     @display(description=_("online"), ordering="online")
     def is_online(self, row: Device) -> SafeString:
@@ -129,7 +145,7 @@ class DeviceAdmin(VerbAdmin):
     @display(description=_("held by"), ordering="task_id")
     def held_by(self, row: Any) -> str | SafeString:
         if row.available is not False:
-            return "-"
+            return NOTHING
         words, tone = (
             (_("stuck"), "bad")
             if getattr(row, "is_stuck", False)
@@ -155,7 +171,12 @@ class DeviceAdmin(VerbAdmin):
         kind = Device._meta.label_lower
         found = Event.objects.filter(object_type=kind, object_id=str(row.pk))[:EVENTS]
         lines = (
-            (moment(one.at), f"{one.old} → {one.new}", one.reason, f"{one.actor_kind} {one.actor}")
+            (
+                moment(one.at),
+                telling.change(one),
+                sentences.told(one.reason),
+                f"{one.get_actor_kind_display()} {one.actor}",
+            )
             for one in found
         )
         return plain_table((_("at"), _("change"), _("reason"), _("by")), lines)

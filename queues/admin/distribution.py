@@ -7,12 +7,16 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin import EmptyFieldListFilter
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from orchestrator_site import sentences
 from orchestrator_site.admin import badge, moment
+from orchestrator_site.admin.bases import sentence
+from orchestrator_site.cells import NOTHING, brief
 from queues import recording
 from queues.admin.lists import LongListAdmin, link
 from queues.models import DistributionConfig, QueueEntry, RegistroWork
@@ -69,28 +73,40 @@ class DistributionConfigAdmin(ModelAdmin):
 
 @admin.register(RegistroWork)
 class RegistroWorkAdmin(LongListAdmin):
-    list_display = ("rw_id", "person", "state", "outcome", "message", "began", "ended")
+    list_display = ("rw", "person", "state", "outcome", "told", "began", "ended")
     list_filter = (("f_date", EmptyFieldListFilter), "condition")
     list_select_related = ("nbc",)
     search_fields = ("=rw_id",)
+    fields = ("rw_id", "nbc", "outcome", "message_told", "i_date", "f_date")
+    readonly_fields = ("outcome", "message_told")
+    message_told = sentence("message", _("message"))
+
+    @display(description=_("work record"), ordering="id")
+    def rw(self, row: RegistroWork) -> SafeString:
+        return format_html('<span class="key">{}</span>', row.rw_id)
 
     @display(description=_("person"))
     def person(self, row: RegistroWork) -> SafeString:
         return link(row.nbc, row.nbc.curp)
 
-    @display(description="Status", ordering="f_date")
+    @display(description=_("status"), ordering="f_date")
     def state(self, row: RegistroWork) -> SafeString:
-        return badge(row.status, row.status, "off" if row.f_date else "busy")
+        name = QueueEntry.Status(row.status).label
+        return badge(row.status, name, "off" if row.f_date else "busy")
 
-    @display(description="Condition", ordering="condition")
+    @display(description=_("condition"), ordering="condition")
     def outcome(self, row: RegistroWork) -> str | SafeString:
         return condition(row.condition)
 
-    @display(description="i_date", ordering="i_date")
+    @display(description=_("message"))
+    def told(self, row: RegistroWork) -> SafeString:
+        return brief(sentences.told(row.message))
+
+    @display(description=_("began"), ordering="i_date")
     def began(self, row: RegistroWork) -> SafeString:
         return moment(row.i_date)
 
-    @display(description="f_date", ordering="f_date")
+    @display(description=_("ended"), ordering="f_date")
     def ended(self, row: RegistroWork) -> SafeString:
         return moment(row.f_date)
 
@@ -98,9 +114,9 @@ class RegistroWorkAdmin(LongListAdmin):
 def condition(number: int | None) -> str | SafeString:
     """A condition in words; the number is what scrapers know it by."""
     if number is None:
-        return "-"
+        return NOTHING
     if number not in QueueEntry.Condition:
         return str(number)
     known = QueueEntry.Condition(number)
-    tone = "ok" if known in QueueEntry.SUCCESSFUL else "bad"
+    tone = "ok" if known in QueueEntry.SUCCESSFUL else "warn"
     return badge(str(number), f"{number} {known.label}", tone)

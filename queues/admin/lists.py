@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from orchestrator_site import telling
+from orchestrator_site import sentences, telling
 from orchestrator_site.admin import ReadOnlyAdmin
 from orchestrator_site.cells import moment, plain_table
 from orchestrator_site.models import Event
@@ -54,7 +54,7 @@ def thread(case_id: UUID) -> SafeString:
             moment(event.at),
             telling.kind(event.object_type),
             telling.change(event),
-            event.reason,
+            sentences.told(event.reason),
             f"{event.get_actor_kind_display()} {event.actor}",
         )
         for event in reversed(events[:EVENTS])

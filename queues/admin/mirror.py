@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from orchestrator_site.admin import VerbAdmin, badge, moment
+from orchestrator_site.cells import brief
 from queues.admin.lists import LongListAdmin
 from queues.mirror import standing
 from queues.mirror.kinds import KINDS
@@ -82,7 +83,7 @@ class MirrorChangeAdmin(MirrorAdmin):
 
     @display(description=_("error"))
     def problem(self, row: MirrorChange) -> SafeString:
-        return _roomy(row.error)
+        return brief(row.error)
 
 
 @admin.register(SetAside)
@@ -104,11 +105,11 @@ class SetAsideAdmin(MirrorAdmin):
 
     @display(description=_("reason"))
     def why(self, row: SetAside) -> SafeString:
-        return _roomy(row.reason)
+        return brief(row.reason)
 
     @display(description=_("excerpt"))
-    def part(self, row: SetAside) -> str:
-        return row.excerpt[:SHOWN]
+    def part(self, row: SetAside) -> SafeString:
+        return brief(row.excerpt)
 
     @display(description=_("first seen"), ordering="first_seen_at")
     def first_seen(self, row: SetAside) -> SafeString:
@@ -117,11 +118,3 @@ class SetAsideAdmin(MirrorAdmin):
     @display(description=_("last seen"), ordering="last_seen_at")
     def last_seen(self, row: SetAside) -> SafeString:
         return moment(row.last_seen_at)
-
-
-SHOWN = 120  # characters of a text in a list
-
-
-def _roomy(text: str) -> SafeString:
-    """With room in the list's column, since it may be a sentence."""
-    return format_html('<div class="roomy">{}</div>', text[: 2 * SHOWN] or "-")

@@ -20,6 +20,7 @@ from orchestrator_site.api.errors import Conflict
 from orchestrator_site.api.views import ErrorSerializer, ReadOnlyViewSet, with_verbs
 from orchestrator_site.clock import db_now
 from orchestrator_site.models import Event
+from queues import sentences
 from queues.api import serializers as shown
 from queues.api.access import MayBeat
 from queues.api.mirror import MIRROR_ROUTES
@@ -83,7 +84,7 @@ class NbcRecordViewSet(mixins.CreateModelMixin, ReadOnlyViewSet):
         try:
             with transaction.atomic():
                 person = serializer.save()
-                Event.record([person], "", person.status, "created over the API")
+                Event.record([person], "", person.status, sentences.CREATED_BY_API)
         except IntegrityError as error:
             raise Conflict(_("A person with this NBC id is there already.")) from error
         waking.notify(NbcRecord._meta.db_table)

@@ -28,7 +28,7 @@ from django.utils.translation import gettext as _
 
 from orchestrator_site import waking
 from orchestrator_site.models import Event
-from queues import documents, importing
+from queues import documents, importing, sentences
 from queues.importing import Refused
 from queues.mirror import door, reading
 from queues.mirror.kinds import MINI, NBC, WORKS, Place, object_id
@@ -254,7 +254,7 @@ class _People(_Part):
         rows = NbcRecord.objects.filter(nbc_id__in=made).only("nbc_id", "case_id", "status")
         for status in Person:
             same = [row for row in rows if row.status == status]
-            Event.record(same, "", status, f"taken over from {SOURCE}")
+            Event.record(same, "", status, sentences.TAKEN_OVER % {"source": SOURCE})
         if made:
             waking.notify(NbcRecord._meta.db_table)
 

@@ -103,7 +103,7 @@ class NbcRecord(StatusModel):
     available_at = models.DateTimeField(_("not before"), default=timezone.now)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     bad_requests = models.PositiveSmallIntegerField(_("refused as bad request"), default=0)
-    rw_id = models.CharField("rw_id", max_length=100, blank=True)
+    rw_id = models.CharField(_("work record"), max_length=100, blank=True)
     blocker = models.JSONField(
         _("waits for"), default=dict, blank=True, help_text=_("Why it was not assigned.")
     )
@@ -187,14 +187,14 @@ class NbcRecord(StatusModel):
 class RegistroWork(models.Model):
     """`Registro_works`: one attempt at a person, as the scrapers' reports know it."""
 
-    rw_id = models.CharField("rw_id", max_length=100, unique=True)
+    rw_id = models.CharField(_("work record"), max_length=100, unique=True)
     nbc = models.ForeignKey(
         NbcRecord, models.CASCADE, related_name="works", verbose_name=_("person")
     )
-    condition = models.PositiveSmallIntegerField("Condition", null=True)
-    message = models.TextField("Message", blank=True)
-    i_date = models.DateTimeField("i_date", default=timezone.now)
-    f_date = models.DateTimeField("f_date", null=True)
+    condition = models.PositiveSmallIntegerField(_("condition"), null=True)
+    message = models.TextField(_("message"), blank=True)
+    i_date = models.DateTimeField(_("began"), default=timezone.now)
+    f_date = models.DateTimeField(_("ended"), null=True)
 
     class Meta:
         db_table = "registro_works"
@@ -261,18 +261,18 @@ class QueueEntry(LeasedTask):
     )
     curp = models.CharField("CURP", max_length=18)
     task_data = models.JSONField(_("record"), default=dict, blank=True, encoder=DjangoJSONEncoder)
-    rw_id = models.CharField("rw_id", max_length=100)
+    rw_id = models.CharField(_("work record"), max_length=100)
     device = models.CharField(_("device"), max_length=100)
     device_name = models.CharField(_("device's name"), max_length=200, blank=True)
     device_instance = models.CharField(_("device's instance"), max_length=64, blank=True)
     status = models.CharField(
-        "Status", max_length=12, choices=Status.choices, default=Status.ASSIGNED
+        _("status"), max_length=12, choices=Status.choices, default=Status.ASSIGNED
     )
     success = models.BooleanField(_("success"), null=True)
     condition = models.PositiveSmallIntegerField(
         _("condition"), choices=Condition.choices, null=True
     )
-    message = models.TextField("Message", blank=True)
+    message = models.TextField(_("message"), blank=True)
     result = models.JSONField(_("result"), default=dict, blank=True, encoder=DjangoJSONEncoder)
     called_at = models.DateTimeField(_("called"), null=True)
     answered_at = models.DateTimeField(_("call answered"), null=True)
@@ -346,4 +346,4 @@ class QueueEntry(LeasedTask):
             self.Status.PROCESSING: "busy",
             self.Status.ACCEPTED: "busy",
         }
-        return tones.get(self.status, "ok" if self.success else "bad")
+        return tones.get(self.status, "ok" if self.success else "off")

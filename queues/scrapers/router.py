@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from django.utils.translation import gettext as _
-
+from queues import sentences
 from queues.scrapers import client
 from queues.scrapers.client import Answer, AnswerKind, Call
 
@@ -71,7 +70,7 @@ def route(
 ) -> Routed:
     """Ask one endpoint after the other until one was reached: that one may have the task, and no
     other is asked, whatever it answers."""
-    answer = Answer(AnswerKind.UNREACHABLE, message=_("No endpoint can be asked now."))
+    answer = Answer(AnswerKind.UNREACHABLE, message=sentences.NO_ENDPOINT)
     tried: list[tuple[int, Answer]] = []
     for endpoint in choose(endpoints, instance, now):
         answer = post(endpoint.url, call)

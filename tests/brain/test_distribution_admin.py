@@ -43,9 +43,8 @@ def send(client: Client, data: dict[str, Any]) -> Any:
 
 
 def value(page: Any, name: str) -> str:
-    """What stands in an input of the grid."""
-    (found,) = re.findall(rf'name="{name}" value="([^"]*)"', page.content.decode())
-    return found
+    """What stands in an input of the grid; it is the first form of the page."""
+    return re.findall(rf'name="{name}" value="([^"]*)"', page.content.decode())[0]
 
 
 @pytest.fixture
@@ -144,9 +143,25 @@ def test_without_the_token_of_the_form_nothing_is_saved(person: Callable[[str], 
 # --- Two people at once ---------------------------------------------------------------------------
 
 
+ALL_IAD = {"G_IAD": 100, "G_MASTER": 0, "G_IAD2": 0, "G_SISEC": 0}
+HALVES = {"G_IAD": 50, "G_MASTER": 50, "G_IAD2": 0, "G_SISEC": 0}
+
+
+def offered(page: Any) -> dict[str, dict[str, Any]]:
+    """What the grid would send."""
+    return {
+        row["level"]: {cell["name"]: cell["value"] for cell in row["cells"]}
+        for row in page.context["rows"]
+    }
+
+
+def disputed(page: Any) -> list[str]:
+    return [row["level"] for row in page.context["rows"] if row["is_disputed"]]
+
+
 def test_the_second_of_two_is_refused_and_sees_both(signed_in: SignedIn) -> None:
     client = signed_in("operator")
-    mine = form(each({"G_IAD": 100, "G_MASTER": 0, "G_IAD2": 0, "G_SISEC": 0}))
+    mine = form(each(ALL_IAD))
     shares.put(each(EVEN), "somebody was faster")
     page = send(client, mine)
     (theirs,) = page.context["meanwhile"]
@@ -157,10 +172,60 @@ def test_the_second_of_two_is_refused_and_sees_both(signed_in: SignedIn) -> None
     assert value(page, "good-G_IAD") == "100"
     (cell,) = [c for c in page.context["rows"][0]["cells"] if c["name"] == "G_IAD"]
     assert (cell["value"], cell["now"]) == (100, 25)
+    assert disputed(page) == list(LEVELS) and text.count("both changed it") == 3
     # The page now knows of theirs: who saves again does so knowingly.
-    again = {**mine, "seen": page.context["seen"]}
+    again = {**mine, "seen": value(page, "seen")}
     assert send(client, again).status_code == 302
     assert shares.current()["good"]["G_IAD"] == 100
+
+
+def test_of_two_that_change_different_rows_neither_undoes_the_other(signed_in: SignedIn) -> None:
+    client, before = signed_in("operator"), shares.current()
+    mine = form({**before, "good": ALL_IAD, "bad": EVEN})
+    shares.put({**before, "normal": EVEN, "bad": EVEN}, "theirs")
+    page = send(client, mine)
+    assert offered(page) == {"good": ALL_IAD, "normal": EVEN, "bad": EVEN}
+    assert disputed(page) == []
+    again = form(offered(page), seen=value(page, "seen"))
+    assert send(client, again).status_code == 302
+    assert shares.current() == {"good": ALL_IAD, "normal": EVEN, "bad": EVEN}
+
+
+def test_a_row_that_both_changed_is_marked_and_the_others_are_not(signed_in: SignedIn) -> None:
+    shares.put(each(EVEN), "as both saw it")
+    mine = form({**each(EVEN), "good": ALL_IAD})
+    shares.put({**each(EVEN), "good": HALVES, "bad": HALVES}, "theirs")
+    page = send(signed_in("operator"), mine)
+    assert offered(page) == {"good": ALL_IAD, "normal": EVEN, "bad": HALVES}
+    assert disputed(page) == ["good"]
+    now = {cell["name"]: cell["now"] for cell in page.context["rows"][0]["cells"]}
+    assert now == HALVES
+
+
+def test_who_forgets_the_reason_does_not_take_the_others_change_for_seen(
+    signed_in: SignedIn,
+) -> None:
+    client, before = signed_in("operator"), shares.current()
+    mine = form({**before, "good": ALL_IAD}, reason="")
+    shares.put({**before, "bad": EVEN}, "theirs")
+    for do in ("save", "simulate"):
+        page = send(client, {**mine, "do": do})
+        again = form(offered(page), seen=value(page, "seen"))
+        assert "meanwhile" in send(client, again).context
+    assert shares.current() == {**before, "bad": EVEN}
+
+
+def test_a_form_that_saw_what_never_was_is_refused_in_words(signed_in: SignedIn) -> None:
+    shares.put(each(EVEN), "before")
+    page = send(signed_in("operator"), form(each(ALL_IAD), seen=99_999))
+    assert "Not saved" in page.content.decode()
+    assert disputed(page) == list(LEVELS)
+
+
+def test_who_takes_the_remainder_is_told_beside_its_column(signed_in: SignedIn) -> None:
+    text = signed_in("viewer").get(reverse("admin:brain_shares")).content.decode()
+    (told,) = re.findall(r'"name">(\w+)</span><small[^>]*>takes what the others leave<', text)
+    assert told == "G_IAD"
 
 
 def test_a_form_that_does_not_say_what_it_saw_is_refused(signed_in: SignedIn) -> None:

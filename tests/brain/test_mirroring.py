@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from brain import main_config, mirroring, shares
+from brain import main_config, sentences, shares
 from orchestrator_site.models import Event
 from queues.mirror import door, reading, session
 from queues.mirror.kinds import CONFIG
@@ -66,7 +66,7 @@ def test_shares_that_are_edited_there_count(both: Publisher) -> None:
     assert not Generator.objects.get(name="G_SISEC").enabled
     change_of = ShareChange.objects.first()
     assert change_of is not None
-    assert (change_of.by, change_of.reason) == ("system:mongo", mirroring.REASON)
+    assert (change_of.by, change_of.reason) == ("system:mongo", sentences.EDITED_IN_MONGO)
     assert exported() == main_config.export()
     assert mirror(both) == 0
     assert Event.objects.filter(new="shares set").count() == 1

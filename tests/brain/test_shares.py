@@ -152,6 +152,44 @@ def test_a_revert_on_what_is_no_longer_so_is_refused() -> None:
     assert shares.current() == each(ALL_IAD)
 
 
+@pytest.mark.parametrize(
+    ("typed", "base", "now", "offered", "disputed"),
+    [
+        ("a", "a", "a", "a", False),
+        ("b", "a", "a", "b", False),
+        ("a", "a", "b", "b", False),
+        ("b", "a", "b", "b", False),
+        ("b", "a", "c", "b", True),
+        ("a", None, "b", "a", True),
+        ("a", None, "a", "a", False),
+    ],
+)
+def test_a_level_that_only_one_side_changed_is_that_sides(
+    typed: str, base: str | None, now: str, offered: str, disputed: bool
+) -> None:
+    rows = {"a": EVEN, "b": ALL_IAD, "c": {**EVEN, "G_IAD": 0, "G_SISEC": 50}}
+    still = {"normal": EVEN}
+    found = shares.merged(
+        {"good": rows[typed], **still},
+        {"good": rows[base], **still} if base else None,
+        {"good": rows[now], **still},
+    )
+    assert found.shares == {"good": rows[offered], **still}
+    assert found.disputed == ({"good"} if disputed else set())
+
+
+def test_what_held_when_somebody_looked_is_in_the_history() -> None:
+    before = shares.current()
+    first = shares.put(each(EVEN), "first")
+    assert first
+    shares.put(each(ALL_IAD), "second")
+    assert shares.as_of(0) == before
+    assert shares.as_of(first.pk) == each(EVEN)
+    assert shares.as_of(first.pk + 99) is None
+    fifth(share=0)
+    assert shares.as_of(first.pk) == each({**EVEN, "G_FIFTH": 0})
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_eight_that_save_at_once_one_wins() -> None:
     generators(empty_first=True)

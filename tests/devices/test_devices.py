@@ -86,7 +86,9 @@ def test_a_draining_device_is_given_nothing_new() -> None:
     assert device.drain("the cable is loose")
     assert not Device.objects.free(timezone.now()).exists()
     assert not device.drain("again")
+    assert reread(device).status_reason == "the cable is loose"
     assert device.restore("mended")
+    assert (device.status_reason, reread(device).status_reason) == ("", "")
     assert Device.objects.free(timezone.now()).get() == device
     assert events(device) == [("in_service", "draining"), ("draining", "in_service")]
 
@@ -136,6 +138,7 @@ def test_one_trial_lets_a_device_back_or_not() -> None:
     stored.note_success("found")
     stored = reread(device)
     assert (stored.status, stored.failures, stored.probe_at) == (Status.IN_SERVICE, 0, None)
+    assert stored.status_reason == ""
 
 
 def test_a_device_put_aside_by_a_person_is_not_moved_by_its_tasks() -> None:

@@ -38,6 +38,7 @@ from queues.models import (
 )
 from queues.results import Report, take_in
 from tests import distribution
+from tests.postprocessing import rows as pqr
 from tests.factories import (
     DeviceFactory,
     FlowFactory,
@@ -147,6 +148,7 @@ def rows(db: None) -> None:
     MirrorChange.objects.create(kind="device", key="devices/one")
     told = {"reason": "<script>alert", "excerpt": "<script>alert"}
     SetAside.objects.create(collection="Nueva_Base_Central", document='{"_id": "1"}', **told)
+    pqr.of_every_kind("<script>alert")
     Worker.objects.create(name="worker-1", kind="tramite", host="here", pid=1)
     long_ago = timezone.now() - timedelta(hours=1)
     Worker.objects.create(name="worker-2", kind="brain", host="here", pid=2, heartbeat_at=long_ago)

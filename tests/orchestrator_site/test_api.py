@@ -252,6 +252,33 @@ def test_a_body_that_is_not_json_is_told_as_such(caller: Caller, body: str | byt
     assert not Event.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ('{\n "reason": }', "This is not JSON: see line 2, character 12."),
+        (b'{"reason": "\xff"}', "holds NaN or Infinity."),
+        ('{"reason": NaN}', "holds NaN or Infinity."),
+    ],
+)
+def test_where_a_body_is_not_json_is_told_in_words_of_ours(
+    caller: Caller, body: str | bytes, told: str
+) -> None:
+    answer = caller().post(f"{API}brain/pause/", body, content_type="application/json")
+    message = problem(answer, 400, "parse_error")["message"]
+    assert message.startswith("This is not JSON") and message.endswith(told)
+
+
+def test_what_is_wrong_deep_in_a_field_is_told_with_its_place(caller: Caller) -> None:
+    given = {"good": {"G_IAD": "many", "G_SISEC": 1.5}, "bad": 5}
+    wanted = {"shares": given, "reason": "a test", "last_change": 0}
+    answer = caller().put(f"{API}shares/", wanted, content_type="application/json")
+    assert problem(answer, 400, "invalid")["fields"]["shares"] == [
+        "good: G_IAD: A valid integer is required.",
+        "good: G_SISEC: A valid integer is required.",
+        'bad: Expected a dictionary of items but got type "int".',
+    ]
+
+
 @pytest.mark.parametrize("body", ["[]", "[1]", "null", '"because"', "7", '{"reason": ["abc"]}'])
 @pytest.mark.parametrize(
     "path", ["organismos/{}/pause/", "brain/pause/", "brain/resume/", "reconciliations/{}/repair/"]

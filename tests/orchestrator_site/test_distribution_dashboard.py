@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from django.utils import timezone
 from brain import assigning
 from brain.models import DistributionBatch
 from devices.models import Device
+from orchestrator_site.clock import midnight
 from orchestrator_site.dashboard import distribution
 from orchestrator_site.models import Event, Pause
 from queues import blockers
@@ -87,6 +88,23 @@ def test_what_hinders_a_generator_is_a_word(pools: None, signed_in: SignedIn) ->
     assert "&lt;no answer&gt;" in text
 
 
+def test_an_endpoint_that_is_left_alone_is_told_until_it_is_asked_again(
+    pools: None, signed_in: SignedIn
+) -> None:
+    client, now = signed_in("viewer"), timezone.now()
+    row = Generator.objects.get(name="G_IAD")
+    EndpointFactory(generator=row, url="http://10.0.0.9/", last_error="<refused>")
+    assert "Left alone" not in shown(client).content.decode()
+    alone = row.endpoints.filter(url="http://10.0.0.9/")
+    alone.update(open_until=now + timedelta(minutes=1))
+    text = shown(client).content.decode()
+    assert text.count("Left alone until") == 1
+    assert "http://10.0.0.9/: &lt;refused&gt;" in text
+    assert "No endpoint" not in text
+    alone.update(open_until=now - timedelta(seconds=1))
+    assert "Left alone" not in shown(client).content.decode()
+
+
 def test_without_a_batch_or_a_generator_the_page_says_so(signed_in: SignedIn) -> None:
     client = signed_in("viewer")
     assert "No batch is open" in shown(client).content.decode()
@@ -133,18 +151,77 @@ def test_what_the_distributor_wrote_is_what_the_page_tells(
     assert group.text in page.content.decode()
 
 
+def counted(page: Any) -> dict[str, int]:
+    return {str(one.label): one.count for one in page.context["people"]}
+
+
 def test_people_not_done_with_are_counted_and_linked(pools: None, signed_in: SignedIn) -> None:
     NbcRecordFactory.create_batch(2)
     NbcRecordFactory(status="RETRY_AFTER_MIDNIGHT")
     NbcRecordFactory.create_batch(3, status="s")
     client = signed_in("viewer")
     page = shown(client)
-    assert {one["status"]: one["count"] for one in page.context["people"]} == {
-        "pending": 2,
-        "p1": 0,
-        "RETRY_AFTER_MIDNIGHT": 1,
-        "failed": 0,
+    assert counted(page) == {
+        "Waiting": 2,
+        "Assigned": 0,
+        "Again after midnight": 1,
+        "Failed": 0,
+        "Found today": 0,
+        "Referred today": 0,
+        "Ended otherwise today": 0,
     }
+    for one in page.context["people"][:4]:
+        listed = client.get(one.url)
+        assert listed.context["cl"].queryset.count() == one.count, one.url
+
+
+@pytest.fixture
+def today(pools: None) -> datetime:
+    """Its beginning. One was found before it, one at it, two referred, one ended otherwise, one
+    comes again."""
+    for row in Generator.objects.all():
+        DeviceFactory.create_batch(3, fleet=row.fleet, process=row.process)
+    NbcRecordFactory.create_batch(6)
+    assigning.run_round()
+    begin = midnight(timezone.now())
+    second = timedelta(seconds=1)
+    ended = [(1, begin - second), (1, begin), (2, begin), (2, begin + second)]
+    ended += [(3, begin + second), (4, begin + second)]
+    for entry, (condition, at) in zip(QueueEntry.objects.all(), ended, strict=True):
+        entry.move("Complete", success=condition < 4, condition=condition, processed_at=at)
+    return begin
+
+
+def test_who_was_done_since_midnight_is_counted(today: datetime, signed_in: SignedIn) -> None:
+    found = counted(shown(signed_in("viewer")))
+    words = ("Found today", "Referred today", "Ended otherwise today")
+    assert [found[word] for word in words] == [1, 2, 1]
+
+
+def test_each_count_of_the_day_leads_to_its_tasks(today: datetime, signed_in: SignedIn) -> None:
+    client = signed_in("viewer")
+    for one in shown(client).context["people"][4:]:
+        listed = client.get(one.url)
+        assert listed.context["cl"].queryset.count() == one.count
+        (day,) = [spec for spec in listed.context["cl"].filter_specs if "processed" in spec.title]
+        chosen = [choice["display"] for choice in day.choices(listed.context["cl"])][1]
+        assert str(chosen) == "Today"
+        assert [c["selected"] for c in day.choices(listed.context["cl"])][:2] == [False, True]
+
+
+def test_the_day_is_read_by_the_index_of_what_ended(today: datetime) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("plans are PostgreSQL's")
+    with CaptureQueriesContext(connection) as queries:
+        distribution.people(timezone.now())
+    (asked,) = [one["sql"] for one in queries if '"processed_at" >=' in one["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {asked}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "imss_finished" in plan
+    condition = re.search(r"Index Cond: .*", plan)
+    assert condition and "generator" in condition[0] and "processed_at" in condition[0]
 
 
 # --- Endings --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -21,11 +22,11 @@ from brain.models import Flow, Organismo
 from devices.models import Worker
 from orchestrator_site import diagnosis
 from orchestrator_site.demo.world import intranet
-from orchestrator_site.diagnosis import BAD, OFF, OK, Finding
+from orchestrator_site.diagnosis import BAD, OFF, OK, WARN, Finding
 from queues.mirror import door
-from queues.models import MirrorState
+from queues.models import Endpoint, Generator, MirrorState
 from tests import parts
-from tests.factories import FlowFactory, OrganismoFactory
+from tests.factories import DeviceFactory, EndpointFactory, FlowFactory, OrganismoFactory
 from tests.postgres import free_port
 from tests.world import PASSWORD, World, world, world_files, world_url
 
@@ -65,6 +66,7 @@ def test_a_healthy_machine(world_url: str, world_files: Path, settings: Any) -> 
     assert answer["ok"]
     findings = {one["system"]: one for one in answer["findings"]}
     assert findings.pop("mongo")["state"] == OFF, "none is configured"
+    assert findings.pop("scrapers")["state"] == OFF, "nor is distribution"
     assert {one["state"] for one in findings.values()} == {OK}
     assert set(findings) == {
         "database",
@@ -98,6 +100,17 @@ def test_what_is_off_is_no_failure(settings: Any) -> None:
     assert only(diagnosis.demo_world).state == OFF
     assert only(diagnosis.intranet).state == OFF
     assert only(diagnosis.clusters).state == OFF
+
+
+def test_a_system_with_many_faults_is_named_once() -> None:
+    row = only_generator("G_SISEC")
+    for _number in range(2):
+        EndpointFactory(generator=row, url=f"http://127.0.0.1:{free_port()}/")
+    told = io.StringIO()
+    with pytest.raises(CommandError) as caught:
+        call_command("doctor", stdout=told)
+    assert str(caught.value).count("scrapers") == 1
+    assert told.getvalue().count("nobody listens") == 2
 
 
 # --- One examination at a time ----------------------------------------------------------------
@@ -220,6 +233,73 @@ def test_flows_that_are_missing(flow: Flow) -> None:
     }
     assert "not_there" in found["clicks"].found
     assert "(none named)" in found["none"].found
+
+
+@pytest.fixture
+def listener() -> Iterator[str]:
+    """The address of somebody who takes connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/scraper"
+
+
+def only_generator(name: str) -> Generator:
+    """The one that takes part."""
+    Generator.objects.exclude(name=name).update(enabled=False)
+    return Generator.objects.get(name=name)
+
+
+def test_without_endpoints_and_devices_nobody_is_missed() -> None:
+    assert only(diagnosis.scrapers).state == OFF
+    assert list(diagnosis.device_pools()) == []
+
+
+def test_an_endpoint_that_listens_and_some_that_do_not(listener: str) -> None:
+    row = only_generator("G_SISEC")
+    for url, enabled in (
+        (listener, True),
+        (f"http://127.0.0.1:{free_port()}/deaf?key=hidden", True),
+        ("http://192.0.2.1/outside", True),
+        ("http://user:hidden@127.0.0.1/", True),
+        (f"http://127.0.0.1:{free_port()}/disabled", False),
+    ):
+        Endpoint.objects.create(generator=row, url=url, enabled=enabled)
+    *bad, good = diagnosis.scrapers()
+    assert (good.state, good.found) == (OK, "G_SISEC: 1 of 4 endpoints listen")
+    assert {one.state for one in bad} == {BAD}
+    told = {one.found: one.to_do for one in bad}
+    deaf, outside, named = told
+    assert deaf.startswith("G_SISEC http://127.0.0.1:")
+    assert "/deaf: nobody listens: ConnectionRefusedError" in deaf
+    assert "Start the scraper" in told[deaf]
+    assert "SCRAPER_ALLOWED_NETWORKS" in outside
+    assert "a user or a password" in named
+    assert "hidden" not in "".join(told)
+
+
+def test_a_generator_without_an_endpoint_of_its_own() -> None:
+    row = only_generator("G_SISEC")
+    EndpointFactory(generator=Generator.objects.get(name="G_IAD"))
+    EndpointFactory(generator=row, enabled=False)
+    finding = only(diagnosis.scrapers)
+    assert (finding.state, finding.found) == (BAD, "G_SISEC: no enabled endpoint")
+    assert finding.to_do
+    Generator.objects.update(worked_by="mongo")  # its workers know their own
+    assert list(diagnosis.scrapers()) == []
+
+
+def test_a_pool_in_which_no_device_works_is_a_warning() -> None:
+    row = only_generator("G_SISEC")
+    own = {"fleet": row.fleet, "process": row.process}
+    DeviceFactory(**own, online=False)
+    DeviceFactory(**own, status="quarantined")
+    DeviceFactory(**own, status="draining")
+    finding = only(diagnosis.device_pools)
+    assert finding.state == WARN
+    assert finding.found.startswith("G_SISEC: 0 of 3 devices") and finding.to_do
+    DeviceFactory(**own)
+    finding = only(diagnosis.device_pools)
+    assert (finding.state, finding.to_do) == (OK, "")
+    assert finding.found.startswith("G_SISEC: 1 of 4 devices")
 
 
 def test_the_storage_is_tried_and_left_clean(tmp_path: Path) -> None:

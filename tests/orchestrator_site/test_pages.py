@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
 from django.test import Client
@@ -17,7 +18,7 @@ from django.utils import timezone, translation
 from brain.models import Claim, Cycle, Motivo, Organismo, Reconciliation
 from orchestrator_site import cells
 from orchestrator_site.dashboard.overview import worries
-from orchestrator_site.models import Lease
+from orchestrator_site.models import Alert, Lease
 from queues.models import TramiteTask
 from tests.factories import MotivoFactory, TramiteTaskFactory
 
@@ -74,6 +75,42 @@ def test_what_a_role_may_not_is_told_in_a_page(signed_in: SignedIn) -> None:
     answer = signed_in("viewer").get(page(Organismo, "add"))
     assert answer.status_code == 403
     assert "plain.css" in answer.content.decode()
+
+
+def test_where_nobody_may_add_a_row_the_page_says_how_rows_come_in(
+    signed_in: SignedIn, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for client in (admin_client, signed_in("viewer")):
+        answer = client.get(page(Claim, "add"))
+        assert answer.status_code == 403
+        text = answer.content.decode()
+        assert "the machine writes them" in text and "plain.css" in text
+        assert "Your role" not in text
+    monkeypatch.setattr(admin.site._registry[Claim], "made_by", "By <b>import</b>.")
+    assert "By &lt;b&gt;import" in admin_client.get(page(Claim, "add")).content.decode()
+    assert admin_client.post(page(Claim, "add")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("role", "model", "query"),
+    [
+        ("viewer", Organismo, ""),
+        ("admin", Alert, ""),
+        ("admin", Alert, "?status__exact=firing"),
+    ],
+)
+def test_an_empty_list_offers_to_add_only_to_those_who_may(
+    signed_in: SignedIn, role: str, model: type[Any], query: str
+) -> None:
+    text = signed_in(role).get(f"{page(model, 'changelist')}{query}").content.decode()
+    assert "No results found" in text
+    assert "Create a new item" not in text and page(model, "add") not in text
+    assert ("Reset filters" in text) == bool(query)
+
+
+def test_an_empty_list_of_what_people_enter_has_the_button(signed_in: SignedIn) -> None:
+    text = signed_in("admin").get(page(Organismo, "changelist")).content.decode()
+    assert "There is nothing in this list yet." in text and page(Organismo, "add") in text
 
 
 def test_the_icon_is_where_browsers_look_for_it(client: Client) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Q
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from orchestrator_site.actors import ActorKind, acting_as
 from orchestrator_site.models import Event, Pause
 from orchestrator_site.models.event import Note
 from orchestrator_site.status import IllegalMove
-from queues.models import TramiteTask
-from tests.factories import TramiteTaskFactory
+from queues.models import NbcRecord, TramiteTask
+from tests.factories import DeviceFactory, NbcRecordFactory, TramiteTaskFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 Status = TramiteTask.Status
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 LEASED = {"lease_token": uuid.UUID(int=7)}
 
 
@@ -65,6 +69,26 @@ def test_what_the_database_computed_is_read_back() -> None:
     assert TramiteTask.objects.get().attempts == 7
 
 
+def test_a_move_keeps_its_moment_where_the_model_keeps_one() -> None:
+    people = NbcRecordFactory.create_batch(2)
+    NbcRecord.objects.update(updated_at=LONG_AGO)
+    moved = NbcRecord.move_all(people[:1], "cancelled", "not wanted")
+    stored, left = NbcRecord.objects.order_by("pk")
+    assert timezone.now() - timedelta(minutes=1) < stored.updated_at <= timezone.now()
+    assert moved[0].updated_at == stored.updated_at
+    assert left.updated_at == LONG_AGO
+    NbcRecord.change_all(people, Q(), updated_at=LONG_AGO)
+    assert set(NbcRecord.objects.values_list("updated_at", flat=True)) == {LONG_AGO}
+
+
+def test_a_moment_that_means_something_else_is_left_alone() -> None:
+    """A device's is when it was taken or freed: the longest idle goes first."""
+    device = DeviceFactory(updated_at=LONG_AGO)
+    assert device.drain("the cable is loose") and device.switch(False, "the cable is out")
+    device.refresh_from_db()
+    assert device.updated_at == LONG_AGO
+
+
 def test_a_guard_that_does_not_hold_writes_nothing() -> None:
     task = TramiteTaskFactory(worker="w1")
     assert not task.move(Status.HELD, guard={"worker": "w2"}, hold_reason="x")
@@ -100,10 +124,15 @@ def test_a_refused_move_leaves_nothing_behind() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_move_of_many_is_one_statement_on_postgresql_and_one_transaction_elsewhere() -> None:
-    tasks = TramiteTaskFactory.create_batch(20)
+@pytest.mark.parametrize(
+    ("factory", "to"), [(TramiteTaskFactory, Status.HELD), (NbcRecordFactory, "cancelled")]
+)
+def test_a_move_of_many_is_one_statement_on_postgresql_and_one_transaction_elsewhere(
+    factory: Any, to: str
+) -> None:
+    rows = factory.create_batch(20)
     with CaptureQueriesContext(connection) as queries:
-        assert len(TramiteTask.move_all(tasks, Status.HELD)) == 20
+        assert len(type(rows[0]).move_all(rows, to)) == 20
     if connection.vendor == "postgresql":
         assert statements(queries) == ["WITH"]
     else:

@@ -10,17 +10,25 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Page, sync_playwright
 
-from brain.models import Cycle, Reconciliation
-from orchestrator_site.models import Event
+from brain.models import Cycle, Decision, DistributionBatch, Reconciliation
+from devices.models import Device
+from orchestrator_site.models import Alert, AlertRule, Event
 from queues.browser import launch
-from queues.models import EvidenceFile
-from tests import parts
-from tests.factories import FlowFactory, TramiteTaskFactory
+from queues.models import EvidenceFile, NbcRecord, QueueEntry, RegistroWork
+from queues.results import Report, take_in
+from tests import distribution, parts
+from tests.factories import FlowFactory, NbcRecordFactory, TramiteTaskFactory
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chromium]
 LONG = "X" * 300
+BEYOND = """() => {
+  const box = document.querySelector("#result_list").closest("[data-simplebar] *:has(> table)");
+  return Math.max(box.scrollWidth - box.clientWidth,
+                  document.documentElement.scrollWidth - innerWidth);
+}"""
 DROPPED = {"idRecurso": 1, "expediente": LONG, "verdict": "discarded", "reason": f"“{LONG}”"}
 COUNTS = ("found", "claimed", "queued", "held", "lost", "unproven", "recovered")
 REPORT = {**dict.fromkeys(COUNTS, 0), "error": LONG, "error_kind": "X", "dropped": [DROPPED]}
@@ -63,16 +71,41 @@ def paths() -> list[str]:
 
 
 @pytest.fixture
+def lists() -> list[str]:
+    """Lists of distribution, with the longest values that their rows get in earnest."""
+    said = "No answer from the scraper: connection refused by 10.20.30.40:8443 after 3 tries. "
+    names = ("G_IAD", "G_MASTER", "G_IAD2", "G_SISEC")
+    passed = [[name, "offline"] for name in names]
+    blocker = {"kind": "nobody", "passed": [[*one, 100] for one in passed]}
+    distribution.pool(3, device_name="A name", status_reason=said)
+    distribution.assigned()
+    entry = distribution.accepted()
+    distribution.assigned()
+    assert take_in(entry.document_id, Report(4, said * 5, {}))
+    NbcRecordFactory(blocker=blocker, message=said * 5)
+    Decision.objects.update(choice={"passed": passed, "contenders": [], "counter": 0})
+    Event.record([entry], "Processing", "RETRY_AFTER_MIDNIGHT", said * 5)
+    rule = AlertRule.objects.create(name="rule", measure="m", threshold=1)
+    now = timezone.now()
+    Alert.objects.create(
+        rule=rule, subject="devices SISEC", message=said * 5, first_seen_at=now, last_seen_at=now
+    )
+    models = (Device, NbcRecord, QueueEntry, RegistroWork, Decision, DistributionBatch, Event)
+    return [
+        reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        for model in (*models, Alert)
+    ]
+
+
+@pytest.fixture
 def session(db: None) -> str:
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
-@pytest.fixture(params=[390, 1440])
-def page(
-    request: pytest.FixtureRequest, live_server: Any, paths: list[str], session: str
-) -> Iterator[Page]:
+@pytest.fixture
+def page(live_server: Any, session: str, width: int) -> Iterator[Page]:
     """Signed in, of a width. After all rows are there: the browser's loop forbids queries."""
     parts.require("a browser")
     with sync_playwright() as started:
@@ -80,7 +113,7 @@ def page(
             executable_path=launch.find_browser() or None, args=launch.arguments()
         )
         context = browser.new_context(
-            viewport={"width": request.param, "height": 844}, base_url=live_server.url
+            viewport={"width": width, "height": 844}, base_url=live_server.url
         )
         cookie = {"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}
         context.add_cookies([cookie])
@@ -88,7 +121,8 @@ def page(
         browser.close()
 
 
-def test_no_page_is_wider_than_the_screen(page: Page, paths: list[str]) -> None:
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_page_is_wider_than_the_screen(paths: list[str], page: Page) -> None:
     wide = {}
     for path in paths:
         answer = page.goto(path)
@@ -97,3 +131,24 @@ def test_no_page_is_wider_than_the_screen(page: Page, paths: list[str]) -> None:
         if beyond > 0:
             wide[path] = beyond
     assert wide == {}
+
+
+@pytest.mark.parametrize("width", [1440])
+def test_no_list_of_distribution_is_wider_than_its_box(lists: list[str], page: Page) -> None:
+    wide = {}
+    for path in lists:
+        answer = page.goto(path)
+        assert answer and answer.status == 200, path
+        beyond = page.evaluate(BEYOND)
+        if beyond > 0:
+            wide[path] = beyond
+    assert wide == {}
+
+
+@pytest.mark.parametrize("width", [390])
+def test_a_card_has_no_line_for_what_is_not_there(lists: list[str], page: Page) -> None:
+    page.goto(lists[0])
+    free = page.locator("#result_list .data-row", has_not=page.locator(".field-held_by .state"))
+    assert free.count() == 2
+    assert not free.first.locator(".field-held_by").is_visible()
+    assert free.first.locator(".field-service").is_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import threading
@@ -39,6 +40,10 @@ PAGES = {
     "/late": "<script>setTimeout(() => document.body.append('Here I am'), 400)</script>",
     "/moving": "<script>setTimeout(() => location = '/sent?case=1', 200)</script>",
     "/two": "<button>One</button><button>Two</button>",
+    "/table": '<table><tr id="r1"><td> One  &amp;\n1 <td><a href="/sent?a=1">go</a>'
+    '<tr id="r2"><td>Two<br>lines<td><select><option>No<option selected>Yes</select></table>'
+    '<input value="typed"><p hidden> not shown </p>'
+    '<div id="files"><a href="/pdf">A</a><a href="/inline">B</a><a href="/pdf">C</a></div>',
     "/dead": '<form method="post" action="/reset"><button id="send">Send</button></form>',
     "/angry": '<form method="post" action="/500"><button id="send">Send</button></form>',
 }
@@ -218,6 +223,49 @@ def test_every_part_of_the_log_has_its_line_and_no_value(execute: Execute) -> No
     assert "fill #name {{ payload.name }}" in lines[2] and lines[2].endswith(" ms ok")
     assert "failed" in lines[3] and lines[3].endswith("(optional)")
     assert "Inventada" not in log_of(outcome) and "Nowhere" not in log_of(outcome)
+
+
+def test_a_table_is_collected_with_what_its_rows_lack(execute: Execute, site: Site) -> None:
+    row = {"id": "@id", "text": "td", "link": "a@href", "choice": "select"}
+    outcome = execute(
+        go(site, "/table"),
+        {"do": "collect", "selector": "tr", "parts": row, "as": "rows"},
+        {"do": "collect", "selector": "input", "parts": {"typed": "@value"}, "as": "typed"},
+        {"do": "collect", "selector": "p", "parts": {"kept": ":scope"}, "as": "own"},
+        {"do": "collect", "selector": "#nothing", "parts": {"a": "b"}, "as": "none"},
+    )
+    assert outcome.ok, outcome.message
+    one, two = json.loads(outcome.values["rows"])
+    link = f"{site.url}/sent?a=1"
+    assert one == {"id": "r1", "text": "One & 1", "link": link, "choice": ""}
+    assert two == {"id": "r2", "text": "Two\nlines", "link": "", "choice": "Yes"}
+    assert json.loads(outcome.values["typed"]) == [{"typed": "typed"}]
+    assert json.loads(outcome.values["own"]) == [{"kept": "not shown"}]
+    assert json.loads(outcome.values["none"]) == []
+    assert len(names(outcome, "screenshot")) == 1
+
+
+def test_a_part_that_is_no_selector_fails_as_the_site_s(execute: Execute) -> None:
+    outcome = execute({"do": "collect", "selector": "p", "parts": {"a": "//a["}, "as": "rows"})
+    assert (outcome.ok, outcome.error_class, outcome.failed_step) == (False, "site", 2)
+
+
+def test_every_file_of_a_page_is_downloaded(execute: Execute, site: Site) -> None:
+    outcome = execute(
+        go(site, "/table"),
+        {"do": "download_all", "selector": "#files a"},
+        {"do": "download_all", "selector": "#nothing a"},
+        pictures=False,
+    )
+    assert outcome.ok, outcome.message
+    assert names(outcome, "screenshot") == []
+    kept = [one for one in outcome.artifacts if one.kind == "download"]
+    assert [one.path.read_bytes() for one in kept] == [
+        DOWNLOADS["/pdf"],
+        DOWNLOADS["/inline"],
+        DOWNLOADS["/pdf"],
+    ]
+    assert [one.path.name for one in kept] == ["original.pdf", "inline.pdf", "original-2.pdf"]
 
 
 @pytest.mark.parametrize(("file", "count"), [("a.pdf", 1), ("*", 2)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import gzip
 import io
 import json
 from collections.abc import Iterable, Iterator
@@ -52,15 +54,28 @@ def outcomes(lines: list[Line]) -> list[tuple[int, str, str]]:
 # --- Formats ----------------------------------------------------------------------------------
 
 
-def test_a_list_keeps_the_line_of_each_document() -> None:
+def test_a_list_tells_its_elements_by_their_place() -> None:
     first, second = ({"curp": curp(n), "nombre": "Ana Inventada"} for n in (1, 2))
     text = f"\n[\n  {json.dumps(first)},\n\n  {json.dumps(second, indent=1)}\n]\n"
     report, lines = taken(text)
-    assert [line.number for line in lines] == [3, 5]
+    assert [(line.number, line.unit) for line in lines] == [(1, "element"), (2, "element")]
     assert report.counts == {"created": 2}
     row = NbcRecord.objects.get(curp=curp(2))
     assert row.data == second
     assert (row.status, row.priority, row.attempts) == ("pending", 0, 0)
+
+
+def test_a_list_on_one_line_is_refused_by_its_elements() -> None:
+    people = [{"curp": curp(1)}, 5, {"curp": "X"}, {"curp": curp(1)}]
+    _report, lines = taken(json.dumps(people))
+    assert outcomes(lines) == [
+        (1, "created", ""),
+        (2, "refused", ""),
+        (3, "refused", "curp"),
+        (4, "refused", "curp"),
+    ]
+    assert lines[3].reason == "there already, as element 1"
+    assert {line.unit for line in lines} == {"element"}
 
 
 def test_mongos_extended_json_becomes_plain() -> None:
@@ -134,6 +149,32 @@ def test_a_file_of_which_nothing_can_be_used(text: str, kind: str, told: str) ->
     with pytest.raises(Malformed, match=told):
         taken(text, kind)
     assert not NbcRecord.objects.exists()
+
+
+PERSON = '[{"curp": "X"}]'
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (PERSON.encode("utf-16"), "in UTF-16. Save it as UTF-8"),
+        (codecs.BOM_UTF16_BE + PERSON.encode("utf-16-be"), "in UTF-16"),
+        (PERSON.encode("utf-16-le"), "in UTF-16"),
+        (PERSON.encode("utf-16-be"), "in UTF-16"),
+        ("curp,nbc_id\n".encode("utf-16"), "in UTF-16"),
+        (b"PK\x03\x04\x14\x00\x06\x00", "workbook"),
+        (gzip.compress(PERSON.encode()), "packed"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "not text"),
+        ("curp,a\u00f1o\n".encode("latin-1"), "header is not in UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_text_in_utf_8_is_told_what_it_is(content: bytes, told: str) -> None:
+    for kind in ("", "json", "csv"):
+        if kind == "json" and "header" in told:
+            continue
+        with pytest.raises(Malformed, match=told) as caught:
+            taken(content, kind)
+        assert str(caught.value).isascii()
 
 
 def test_a_list_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,7 +409,7 @@ def test_the_command_lists_what_it_refuses_and_ends_with_1(file: Path) -> None:
     told, error = run(str(file))
     assert "1 created, 0 duplicate, 1 refused" in told
     assert "N-2" in told and "18 characters" in told
-    assert error == "1 lines were refused."
+    assert error == "1 line was refused."
     assert Event.objects.get().reason == "imported from people.csv"
 
 
@@ -398,4 +439,26 @@ def test_all_good_ends_well(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_used_is_told(file: Path, tmp_path: Path) -> None:
     assert "No such file" in run(str(tmp_path / "none"))[1]
-    assert "not JSON" in run(str(file), "--format", "json")[0]
+    told, error = run(str(file), "--format", "json")
+    assert "not JSON" in told
+    assert error == "3 lines were refused."
+
+
+def test_a_report_of_a_list_counts_elements(tmp_path: Path) -> None:
+    path, report = tmp_path / "people.json", tmp_path / "report.csv"
+    path.write_text(json.dumps([{"curp": curp(1)}, {"curp": "X"}]))
+    told, error = run(str(path), "--report", str(report))
+    assert error == "1 element was refused."
+    assert "element" in told and "line" not in told
+    head, *rows = report.read_text().splitlines()
+    assert head == "element,outcome,nbc_id,field,reason"
+    assert [row.partition(",")[0] for row in rows] == ["1", "2"]
+
+
+def test_a_report_that_cannot_be_written_is_not_the_inputs_fault(
+    file: Path, tmp_path: Path
+) -> None:
+    _told, error = run(str(file), "--report", str(tmp_path / "nowhere" / "report.csv"))
+    assert error.startswith("--report: ") and "nowhere/report.csv" in error
+    assert str(file) not in error
+    assert not NbcRecord.objects.exists()

@@ -35,4 +35,4 @@ class Command(ActingCommand):
                 [(f.state.upper(), f.system, f.found, f.to_do) for f in findings],
             )
         if sick:
-            raise CommandError(f"Needs mending: {', '.join(sick)}")
+            raise CommandError(f"Needs mending: {', '.join(dict.fromkeys(sick))}")

@@ -20,6 +20,7 @@ from queues import importing
 from queues.documents import Kind
 from queues.importing import Line, Outcome, Report
 
+COLUMNS = ("outcome", "nbc_id", "field", "reason")  # after the line, or the element
 Teller = Callable[[Line], object]
 
 
@@ -48,7 +49,8 @@ class Command(ActingCommand):
         else:
             self._put(report)
         if count := report.counts[Outcome.REFUSED]:
-            raise CommandError(f"{count} lines were refused.")
+            unit = report.refused[0].unit
+            raise CommandError(f"{count} {unit}{' was' if count == 1 else 's were'} refused.")
 
     def _import(self, options: dict[str, Any]) -> Report:
         with ExitStack() as stack:
@@ -68,7 +70,7 @@ class Command(ActingCommand):
         if report.refused:
             self.put_table(
                 "Refused",
-                ("line", "nbc_id", "field", "reason"),
+                (report.refused[0].unit, "nbc_id", "field", "reason"),
                 [(line.number, line.nbc_id, line.field, line.reason) for line in report.refused],
             )
         more = counts[Outcome.REFUSED] - len(report.refused)
@@ -106,11 +108,23 @@ def _progress(file: BinaryIO) -> Iterator[tuple[BinaryIO, Teller]]:
 
 @contextmanager
 def _written(path: Path | None) -> Iterator[Teller]:
-    """What writes the report of each line, where one is wanted."""
+    """What writes the report of each line, where one is wanted. Its head names what is counted."""
     if path is None:
         yield lambda line: None
         return
-    with path.open("w", newline="", encoding="utf-8") as file:
+    try:
+        file = path.open("w", newline="", encoding="utf-8")
+    except OSError as error:  # which is not the input's
+        raise CommandError(f"--report: {error}") from error
+    with file:
         writer = csv.writer(file)
-        writer.writerow(("line", "outcome", "nbc_id", "field", "reason"))
-        yield lambda line: writer.writerow(vars(line).values())
+        has_head = False
+
+        def told(line: Line) -> None:
+            nonlocal has_head
+            if not has_head:
+                writer.writerow((line.unit, *COLUMNS))
+            has_head = True
+            writer.writerow((line.number, *(getattr(line, name) for name in COLUMNS)))
+
+        yield told

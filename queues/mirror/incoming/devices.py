@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from devices.models import Device, Fleet
 from orchestrator_site.clock import db_now
 from orchestrator_site.models import Event
+from queues import sentences
 from queues.mirror.incoming.comparing import marked, write_differing
 from queues.mirror.incoming.refusing import Refusals, Unreadable
 from queues.mirror.incoming.values import flag, moment, text
@@ -81,7 +82,7 @@ class _Fleet:
         )
         with transaction.atomic():
             row.save()
-            Event.record([row], "", row.status, "found in Mongo")
+            Event.record([row], "", row.status, sentences.FOUND_IN_MONGO)
         self.known[name] = row
         return True
 
@@ -95,4 +96,4 @@ def _switch(row: Device, online: bool) -> bool:
         Device.objects.filter(pk=row.pk).update(mirror_online=online)
         if row.mirror_online is None and row.heartbeat_at:
             return False
-        return row.switch(online, "its flag in Mongo")
+        return row.switch(online, sentences.FLAG_IN_MONGO)

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from queues import sentences
 from queues.mirror.incoming.comparing import write_differing
 from queues.mirror.incoming.refusing import Refusals, Unreadable, shown
 from queues.mirror.incoming.values import count, date
@@ -43,4 +44,4 @@ def _take(row: Generator, document: Mapping[str, Any]) -> bool:
     told |= {name: date(document, name) for name in DATES if document.get(name) is not None}
     if news := {name: value for name, value in told.items() if getattr(row, name) != value}:
         Generator.objects.filter(pk=row.pk).update(**news)
-    return status != row.status and row.move(status, "its document in Mongo")
+    return status != row.status and row.move(status, sentences.DOCUMENT_IN_MONGO)

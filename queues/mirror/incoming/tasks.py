@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from orchestrator_site.clock import db_now
-from queues import results
+from queues import results, sentences
 from queues.mirror.incoming.comparing import is_unlike, marked, write_back, write_differing
 from queues.mirror.incoming.refusing import Refusals, Unreadable, shown
 from queues.mirror.incoming.values import flag, whole
@@ -123,7 +123,7 @@ def _begin(entry: QueueEntry) -> bool:
         return False
     now = db_now()
     due = now + DistributionConfig.current().minutes("result")
-    told = "taken by a worker in Mongo"
+    told = sentences.TAKEN_IN_MONGO
     return entry.move(Status.ACCEPTED, told, called_at=now, answered_at=now, result_due_at=due)
 
 
