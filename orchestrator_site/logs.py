@@ -55,5 +55,6 @@ def _known() -> list[str]:
         settings.EMAIL_HOST_PASSWORD,
         settings.METRICS_TOKEN,
         urlsplit(settings.MONGODB_URI).password or "",
+        *(site["password"] for site in settings.PQR_SITES.values()),
     )
     return [secret for secret in (*ours, *passwords) if secret]

@@ -118,6 +118,8 @@ if env.str("DATABASE_URL", default=""):
         "OPTIONS": {
             "server_side_binding": True,
             "prepare_threshold": 5,
+            # Complaints live in a schema of their own; no two tables have the same name.
+            "options": "-c search_path=public,data_general",
             **_database.get("OPTIONS", {}),
         },
     }
@@ -161,25 +163,37 @@ MEDIA_ROOT = DATA_DIR / "media"
 MEDIA_URL = "/media/"
 AWS_ACCESS_KEY_ID = env.str("AWS_ACCESS_KEY_ID", default="")
 AWS_SECRET_ACCESS_KEY = env.str("AWS_SECRET_ACCESS_KEY", default="")
-_storage = (
-    {
+_s3 = {
+    "access_key": AWS_ACCESS_KEY_ID,
+    "secret_key": AWS_SECRET_ACCESS_KEY,
+    "bucket_name": env.str("AWS_S3_BUCKET_NAME", default=""),
+    "region_name": env.str("AWS_REGION", default="eu-south-2"),
+    "endpoint_url": env.str("AWS_S3_ENDPOINT_URL", default="") or None,
+    "querystring_expire": 300,
+}
+S3_BASE_PATH = env.str("S3_BASE_PATH", default="oficina-virtual")  # of the complaints' objects
+STORAGES = {
+    # Evidence, attachments, authorisations.
+    "default": {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {
-            "access_key": AWS_ACCESS_KEY_ID,
-            "secret_key": AWS_SECRET_ACCESS_KEY,
-            "bucket_name": env.str("AWS_S3_BUCKET_NAME", default=""),
-            "region_name": env.str("AWS_REGION", default="eu-south-2"),
-            "endpoint_url": env.str("AWS_S3_ENDPOINT_URL", default="") or None,
-            "location": env.str("S3_BASE_PATH", default=""),
+            **_s3,
+            "location": env.str("S3_OWN_PATH", default="control-room"),
             "file_overwrite": False,
-            "querystring_expire": 300,
         },
     }
     if AWS_ACCESS_KEY_ID
-    else {"BACKEND": "django.core.files.storage.FileSystemStorage"}
-)
-STORAGES = {
-    "default": _storage,
+    else {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # The complaints' files. Without credentials they are kept here, and said to be simulated.
+    "pqr": {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {**_s3, "file_overwrite": True},
+    }
+    if AWS_ACCESS_KEY_ID
+    else {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": DATA_DIR / "objects"},
+    },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 STATIC_URL = "static/"
@@ -333,6 +347,34 @@ MONGODB_DATABASES = {
 # Where tasks' log lines go, in the first of the two. Empty: nowhere.
 MONGODB_LOG_COLLECTION = env.str("MONGODB_LOG_COLLECTION", default="")
 MIRROR_POLL = timedelta(seconds=env.float("MIRROR_POLL_SECONDS", default=2.0))
+
+# --- Post-processing --------------------------------------------------------------------------
+# Extractors leave files in {company}/oficina_virtual/processed/.
+DOWNLOADS_DIR = Path(env.str("DOWNLOADS_DIR", default=str(DATA_DIR / "downloads")))
+PQR_MAX_FILE_BYTES = env.int("PQR_MAX_FILE_BYTES", default=4 * 2**20)
+PQR_UPLOADS_IN_FLIGHT = env.int("PQR_UPLOADS_IN_FLIGHT", default=16)
+_PQR_DEMO = ("afinia", "aire")
+
+
+def _pqr_site(name: str) -> dict[str, str]:
+    """Where a company's complaints are extracted from: url, user, password. Without an address
+    of its own it is the demo's, or nowhere."""
+    known = {key: env.str(f"PQR_{name}_{key}".upper(), default="") for key in ("url", "user")}
+    known["password"] = env.str(f"PQR_{name}_PASSWORD".upper(), default="")
+    if DEMO and not known["url"] and name in _PQR_DEMO:
+        return {
+            "url": f"{DEMO_WORLD_URL}/oficina/{name}/",
+            "user": "consulta@multivia.example",
+            "password": _embedded_secret("demo-oficina"),
+        }
+    return known
+
+
+# By company: those of the demo world, and whichever the environment names: PQR_{COMPANY}_URL.
+_pqr_named = [
+    key[4:-4].lower() for key in ENVIRON if key.startswith("PQR_") and key.endswith("_URL")
+]
+PQR_SITES = {name: _pqr_site(name) for name in (*_PQR_DEMO, *_pqr_named)}
 
 # --- django-q2: it wakes and supervises, the truth is in our own tables -----------------------
 LOOP_SESSION = timedelta(seconds=env.int("LOOP_SESSION_SECONDS", default=600))

@@ -59,6 +59,8 @@ HAPPENED = {
     "set aside": _("Set aside"),
     "tried again": _("Tried again"),
     "repair asked for": _("Repair asked for"),
+    "repaired": _("Repaired"),
+    "not all repaired": _("Not all repaired"),
 }
 
 

@@ -23,11 +23,14 @@ from brain.api.views import ROUTES, BrainPauseView, BrainResumeView, BrainView
 from orchestrator_site import health, metrics, views
 from orchestrator_site.api.alerts import AlertRuleViewSet, AlertViewSet
 from orchestrator_site.dashboard import distribution
+from postprocessing.admin import pages as pqr
+from postprocessing.api.views import ROUTES as PQR_ROUTES
+from postprocessing.api.views import ReportView
 from queues.api.results import ResultView
 from queues.api.views import ROUTES as QUEUE_ROUTES
 
 router = DefaultRouter(trailing_slash=True)
-for prefix, viewset in {**ROUTES, **GENERATOR_ROUTES, **QUEUE_ROUTES}.items():
+for prefix, viewset in {**ROUTES, **GENERATOR_ROUTES, **QUEUE_ROUTES, **PQR_ROUTES}.items():
     router.register(prefix, viewset, basename=f"api-{prefix}")
 router.register("events", views.EventViewSet, basename="api-events")
 router.register("alerts", AlertViewSet, basename="api-alerts")
@@ -45,6 +48,7 @@ api: list[Any] = [
     path("distribution/resume/", DistributionResumeView.as_view(), name="api-distribution-resume"),
     path("shares/", SharesView.as_view(), name="api-shares"),
     path("shares/simulate/", SimulateView.as_view(), name="api-shares-simulate"),
+    path("post-processing/", ReportView.as_view(), name="api-post-processing"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("redoc/", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
@@ -56,6 +60,13 @@ urlpatterns = [
     # Before the admin's own, which would take it for one of its apps.
     path("admin/distribution/", admin.site.admin_view(distribution.page), name="distribution"),
     path("distribution/switch", distribution.switch, name="distribution-switch"),
+    path("admin/postprocessing/", admin.site.admin_view(pqr.overview), name="pqr"),
+    path(
+        "admin/postprocessing/company/<slug:name>/",
+        admin.site.admin_view(pqr.company),
+        name="pqr-company",
+    ),
+    path("postprocessing/ask", pqr.ask, name="pqr-ask"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api)),
     path("evidence/<int:pk>/", views.evidence, name="evidence"),

@@ -7,3 +7,11 @@ from django.utils.translation import gettext_lazy as _
 class PostprocessingConfig(AppConfig):
     name = "postprocessing"
     verbose_name = _("Post-processing")
+
+    def ready(self) -> None:
+        from orchestrator_site import measures, metrics
+        from postprocessing import alerts
+        from postprocessing import metrics as pqr_metrics
+
+        measures.register(*alerts.MEASURES)
+        metrics.register(pqr_metrics.collect)

@@ -8,7 +8,7 @@ _folder = Path(tempfile.mkdtemp(prefix="orchestrator-tests-"))
 # What the machine has configured is none of the tests' business.
 for _name in (
     *("AWS_ACCESS_KEY_ID", "SQLSERVER_SERVER", "SQLSERVER_CONNECTION_STRING"),
-    *("REDIS_URL", "MONGODB_URI"),
+    *("REDIS_URL", "MONGODB_URI", "PQR_AFINIA_URL", "PQR_AIRE_URL"),
 ):
     os.environ[_name] = ""
 os.environ["DATA_DIR"] = str(_folder)

@@ -6,11 +6,11 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 # Pages that are no list of rows, by the name that stands for them below.
-PAGES = {"distribution": "distribution", "shares": "admin:brain_shares"}
+PAGES = {"distribution": "distribution", "shares": "admin:brain_shares", "pqr": "pqr"}
 # Only where there is a mirror.
 MIRROR = ("queues_mirrorchange", "queues_setaside")
 GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
@@ -45,6 +45,33 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
                 "stacks",
                 "brain_distributionbatch",
                 "brain.view_distributionbatch",
+            ),
+        ],
+    ),
+    (
+        _("Post-processing"),
+        [
+            (_("Companies"), "domain", "pqr", "postprocessing.view_postprocessingrun"),
+            (_("Afinia"), "description", "postprocessing_ovafinia", "postprocessing.view_ovafinia"),
+            (_("Air-e"), "description", "postprocessing_ovaire", "postprocessing.view_ovaire"),
+            (
+                _("Runs"),
+                "history",
+                "postprocessing_postprocessingrun",
+                "postprocessing.view_postprocessingrun",
+            ),
+            (_("S3 files"), "cloud", "postprocessing_s3file", "postprocessing.view_s3file"),
+            (
+                _("PQR files"),
+                "data_object",
+                "postprocessing_sourcefile",
+                "postprocessing.view_sourcefile",
+            ),
+            (
+                _("Verifications"),
+                "fact_check",
+                "postprocessing_verification",
+                "postprocessing.view_verification",
             ),
         ],
     ),
@@ -114,7 +141,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
     name = PAGES.get(model, f"admin:{model}_changelist")
-    return {"title": title, "icon": icon, "link": reverse_lazy(name)}
+    item = {"title": title, "icon": icon, "link": reverse_lazy(name)}
+    return {**item, "active": _is_on_companies} if model == "pqr" else item
+
+
+def _is_on_companies(request: HttpRequest) -> bool:
+    """The addresses of its lists begin with its own."""
+    own = reverse("pqr")
+    return request.path == own or request.path.startswith(f"{own}company/")
 
 
 def _has(model: str) -> bool:

@@ -17,10 +17,11 @@ from django.conf import settings
 from brain import cycles
 from brain.models import RecursosExp
 from orchestrator_site.actors import ActorKind, acting_as
-from orchestrator_site.demo import distributing, seeding
+from orchestrator_site.demo import distributing, processing, seeding
 from orchestrator_site.demo.cases import CASES
 from orchestrator_site.demo.distributing import PersonOutcome
 from orchestrator_site.demo.judging import Outcome, judge_all
+from orchestrator_site.demo.processing import PassOutcome
 from orchestrator_site.sessions import me
 from queues.models import TramiteTask
 from queues.workers import TramiteWorker
@@ -34,16 +35,19 @@ class NotUp(Exception):
 
 @dataclass(frozen=True)
 class Passed:
-    """What came of each case and each person, and what must not be, whoever it happened to."""
+    """What came of each case, each person and each pass over a company's complaints, and what must
+    not be, whoever it happened to."""
 
     cases: list[Outcome]
     people: list[PersonOutcome]
+    files: list[PassOutcome]
     faults: list[str]
 
 
 def run(tell: Tell = lambda what, done, of: None) -> Passed:
     """Appeals: claim, file, let a person interfere, claim and file again. Then people: distribute
-    and look up. The application serves meanwhile: scrapers report to it."""
+    and look up. The application serves meanwhile: scrapers report to it. Then complaints: extract,
+    load, upload, verify."""
     seeding.seed()
     with world(), web() as address:
         _cycle(tell)
@@ -53,7 +57,8 @@ def run(tell: Tell = lambda what, done, of: None) -> Passed:
         _file_all(tell)
         seeding.seed_distribution(address)
         people = distributing.run(tell)
-    return Passed(judge_all(), people, distributing.faults())
+        files = processing.run(tell)
+    return Passed(judge_all(), people, files, distributing.faults())
 
 
 @contextmanager

@@ -23,6 +23,9 @@ from orchestrator_site.demo.world import faults, reporting, scraper_books, scrap
 from orchestrator_site.demo.world.pdf import pdf
 from orchestrator_site.demo.world.store import opened
 from orchestrator_site.models import ApiKey
+from postprocessing import asking
+from postprocessing.models import PostProcessingRun
+from queues import doorbell
 from queues.models import Endpoint, Generator, NbcRecord
 
 INTRANET = "/intranet/xvia-grupoeuropa/public"
@@ -134,6 +137,12 @@ def seed_people(people: Sequence[DemoPerson] = PEOPLE) -> None:
     for person in missing:
         data = {"curp": person.curp, "nombre": "Inventada", "story": person.story}
         NbcRecord.objects.create(nbc_id=person.nbc_id, curp=person.curp, data=data)
+
+
+def seed_complaints() -> None:
+    """Have the companies' complaints extracted and processed, where nobody has done so yet."""
+    if not PostProcessingRun.objects.exists():
+        doorbell.ring(asking.CLUSTER, asking.EXTRACT)
 
 
 def _devices(generator: Generator, instances: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -9,17 +10,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from playwright.async_api import Download, Locator, Page
 from playwright.async_api import Error as PlaywrightError
-from playwright.async_api import Locator, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from queues.browser import templating
 from queues.browser.recorder import Recorder
 from queues.browser.runs import Run
-from queues.browser.scripts import Step
+from queues.browser.scripts import PART, UNSTORABLE, Step
 
 EXPECT_TIMEOUT = 5.0  # seconds: what is expected is there, or is on its way
 PROMPT = 1.0  # seconds in which a page is there as a rule, and one question is enough
+# Of each match its parts, as [name, selector, attribute]: null where there is none.
+COLLECT = r"""(matches, parts) => {
+  const text = (found) =>
+    found.matches("select") ? [...found.selectedOptions].map((one) => one.label).join("\n")
+    : found.matches("input, textarea") ? found.value
+    : found.innerText ?? found.textContent;
+  const attribute = (found, name) =>
+    ["href", "src"].includes(name) && typeof found[name] === "string"
+    ? found[name] : found.getAttribute(name);
+  const part = (match, [name, selector, wanted]) => {
+    const found = selector && selector !== ":scope" ? match.querySelector(selector) : match;
+    return [name, found && (wanted ? attribute(found, wanted) : text(found))];
+  };
+  return matches.map((match) => parts.map((one) => part(match, one)));
+}"""
 
 
 class StepFailed(Exception):
@@ -163,13 +179,17 @@ async def _look_at_url(action: Action) -> None:
     )
 
 
-async def _download(action: Action) -> None:
+async def _fetched(action: Action, link: Locator) -> Download:
     async with (
         _saving(action),
         action.page.expect_download(timeout=action.timeout) as expected,
     ):
-        await action.locator.click(timeout=action.timeout)
-    download = await expected.value
+        await link.click(timeout=action.timeout)
+    return await expected.value
+
+
+async def _download(action: Action) -> None:
+    download = await _fetched(action, action.locator)
     name = action.text["name"]
     suffix = "" if Path(name).suffix else Path(download.suggested_filename).suffix
     path = action.recorder.place(name + suffix)
@@ -225,6 +245,15 @@ def _fault(path: Path) -> str:
     return ""
 
 
+async def _download_all(action: Action) -> None:
+    """Keep what each match leads to, under the name that the site gives it; none is well."""
+    for link in await action.locator.all():
+        download = await _fetched(action, link)
+        path = action.recorder.place(download.suggested_filename)
+        await download.save_as(path)
+        action.recorder.keep("download", path, download.suggested_filename)
+
+
 async def _screenshot(action: Action) -> None:
     name = f"{action.number:02d}-{action.text['name']}"
     await action.recorder.picture(action.page, name, full_page=True)
@@ -234,6 +263,23 @@ async def _read(action: Action) -> None:
     content = await action.locator.text_content(timeout=action.timeout)
     clean = " ".join((content or "").split())
     action.values[action.text["as"]] = action.recorder.redactor.text(clean)
+
+
+async def _collect(action: Action) -> None:
+    """Keep a list of objects as JSON: of each match its parts, "" for one that it lacks. Takes
+    what is there now, also nothing."""
+    parts = [(name, PART.fullmatch(part)) for name, part in action.step["parts"].items()]
+    asked = [[name, part["selector"].strip(), part["attribute"]] for name, part in parts if part]
+    found = await action.locator.evaluate_all(COLLECT, asked)
+    clean = action.recorder.redactor.text
+    rows = [{name: clean(_tidy(value or "")) for name, value in match} for match in found]
+    action.values[action.text["as"]] = json.dumps(rows, ensure_ascii=False)
+
+
+def _tidy(text: str) -> str:
+    """Without the white space that a page is laid out with; its lines stay."""
+    lines = (" ".join(line.split()) for line in UNSTORABLE.sub("\ufffd", text).splitlines())
+    return "\n".join(lines).strip()
 
 
 VERBS: dict[str, Callable[[Action], Awaitable[None]]] = {
@@ -247,5 +293,7 @@ VERBS: dict[str, Callable[[Action], Awaitable[None]]] = {
     "expect": _look,
     "download": _download,
     "screenshot": _screenshot,
+    "download_all": _download_all,
     "read": _read,
+    "collect": _collect,
 }

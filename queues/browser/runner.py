@@ -24,7 +24,12 @@ from queues.browser.templating import RenderError
 logger = logging.getLogger(__name__)
 FAREWELL = 8.0  # seconds after the deadline in which evidence is gathered
 # Such a step leaves its page as the step before showed it, or with more on it.
-STAYS = frozenset({"fill", "select", "check", "upload", "wait", "expect", "screenshot", "download"})
+STAYS = frozenset(
+    {"fill", "select", "check", "upload", "wait", "expect", "screenshot", "download"}
+    | {"download_all"}
+)
+# Such a step changes nothing that a picture would show.
+READS = frozenset({"read", "collect"})
 # Not a failure of the site: a download, or a navigation that another one overtook.
 HARMLESS = ("net::ERR_ABORTED",)
 GONE = ("has been closed", "Connection closed", "crashed")
@@ -138,7 +143,7 @@ class Runner:
             self._storage_state = await self._guarded(context.storage_state())
 
     async def _take(self, steps: list[Step], page: Page) -> None:
-        pictured = _pictured(steps)
+        pictured = _pictured(steps) if self.run.pictures else set()
         for number, step in enumerate(steps, 1):
             await self._step(number, step, page, number in pictured)
 
@@ -343,7 +348,7 @@ def _pictured(steps: list[Step]) -> set[int]:
     """The numbers of the steps that a picture follows: the last ones before the page may change
     hands. What an earlier picture of the same page would show is in that one; the irrevocable
     step takes its own beforehand."""
-    seen = [(number, step) for number, step in enumerate(steps, 1) if step["do"] != "read"]
+    seen = [(number, step) for number, step in enumerate(steps, 1) if step["do"] not in READS]
     after = [step["do"] in STAYS or step.get("irrevocable", False) for _, step in seen[1:]] + [
         False
     ]

@@ -24,6 +24,7 @@ class Run:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     storage_state: dict[str, Any] | None = field(default=None, repr=False)
     trace: bool = True
+    pictures: bool = True  # of what goes well; of a failure there always is one
     keep_session: bool = False  # whether the outcome is to carry the storage_state
 
 

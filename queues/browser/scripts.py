@@ -60,11 +60,16 @@ VERBS: Mapping[str, Verb] = {
     "expect": Verb(one_of=("selector", "text", "url"), flags=("absent", "confirms")),
     "download": Verb(("selector", "name"), flags=("receipt",)),
     "screenshot": Verb(("name",)),
+    "download_all": Verb(("selector",)),
     "read": Verb(("selector", "as")),
+    "collect": Verb(("selector", "parts", "as")),
 }
 COMMON = ("do", "error", "message", "optional", "timeout")
 FLAGS = ("irrevocable", "confirms", "absent", "receipt", "optional")
 MAY_BE_EMPTY = ("value",)
+# Of a match: "CSS" for the text of what is in it (":scope": its own), "CSS@attribute", or
+# "@attribute" of its own.
+PART = re.compile(r"(?P<selector>.*?)(?:@(?P<attribute>[A-Za-z][\w-]*))?", re.DOTALL)
 # Elsewhere a secret would end up in a log line or a file's name.
 MAY_HOLD_SECRETS = ("value", "url")
 
@@ -174,12 +179,27 @@ def _value_problems(key: str, value: Any) -> Iterator[str]:
     elif key == "timeout":
         if not _is_seconds(value):
             yield f"timeout must be a number of seconds, at most {MOST_SECONDS}"
+    elif key == "parts":
+        yield from _parts_problems(value)
     elif not isinstance(value, str):
         yield f"{key} must be text"
     elif not value.strip() and key not in MAY_BE_EMPTY:
         yield f"{key} is empty"
     else:
         yield from _text_problems(key, value)
+
+
+def _parts_problems(parts: Any) -> Iterator[str]:
+    if not isinstance(parts, dict) or not parts:
+        yield "parts must be an object of names and selectors"
+        return
+    for name, part in parts.items():
+        if not isinstance(part, str) or not part.strip():
+            yield f"part {name!r} must be text"
+        elif UNSTORABLE.search(name + part):
+            yield "parts holds characters that cannot be stored"
+        elif "{{" in part:
+            yield f"part {name!r} takes no placeholder"
 
 
 def _text_problems(key: str, value: str) -> Iterator[str]:

@@ -38,7 +38,6 @@ from queues.models import (
 )
 from queues.results import Report, take_in
 from tests import distribution
-from tests.postprocessing import rows as pqr
 from tests.factories import (
     DeviceFactory,
     FlowFactory,
@@ -47,6 +46,7 @@ from tests.factories import (
     OrganismoFactory,
     TramiteTaskFactory,
 )
+from tests.postprocessing import rows as pqr
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 ROLES = [pytest.param(role, marks=pytest.mark.once) for role in ("viewer", "operator", "admin")]

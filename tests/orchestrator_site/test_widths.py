@@ -16,11 +16,20 @@ from playwright.sync_api import Page, sync_playwright
 from brain.models import Cycle, Decision, DistributionBatch, Reconciliation
 from devices.models import Device
 from orchestrator_site.models import Alert, AlertRule, Event
+from postprocessing.models import (
+    Difference,
+    OvAfinia,
+    PostProcessingRun,
+    S3File,
+    SourceFile,
+    Verification,
+)
 from queues.browser import launch
 from queues.models import EvidenceFile, NbcRecord, QueueEntry, RegistroWork
 from queues.results import Report, take_in
 from tests import distribution, parts
 from tests.factories import FlowFactory, NbcRecordFactory, TramiteTaskFactory
+from tests.postprocessing import rows as pqr
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chromium]
 LONG = "X" * 300
@@ -67,7 +76,9 @@ def paths() -> list[str]:
     changes = [
         reverse(f"{name}_change", args=[row.pk]) for name, row in zip(names, rows, strict=True)
     ]
-    return [reverse("admin:index"), *changes, *(reverse(f"{name}_changelist") for name in names)]
+    pqr.of_every_kind("X" * 200)
+    pages = [reverse("admin:index"), reverse("pqr"), reverse("pqr-company", args=["afinia"])]
+    return [*pages, *changes, *(reverse(f"{name}_changelist") for name in names)]
 
 
 @pytest.fixture
@@ -90,7 +101,11 @@ def lists() -> list[str]:
     Alert.objects.create(
         rule=rule, subject="devices SISEC", message=said * 5, first_seen_at=now, last_seen_at=now
     )
-    models = (Device, NbcRecord, QueueEntry, RegistroWork, Decision, DistributionBatch, Event)
+    pqr.of_every_kind("Lectura que no corresponde al medidor instalado, " * 4)
+    models = (
+        *(Device, NbcRecord, QueueEntry, RegistroWork, Decision, DistributionBatch, Event),
+        *(OvAfinia, PostProcessingRun, S3File, SourceFile, Verification, Difference),
+    )
     return [
         reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
         for model in (*models, Alert)

@@ -242,7 +242,7 @@ def test_a_table_is_collected_with_what_its_rows_lack(execute: Execute, site: Si
     assert json.loads(outcome.values["typed"]) == [{"typed": "typed"}]
     assert json.loads(outcome.values["own"]) == [{"kept": "not shown"}]
     assert json.loads(outcome.values["none"]) == []
-    assert len(names(outcome, "screenshot")) == 1
+    assert len(names(outcome, "screenshot")) == 2  # of the two pages
 
 
 def test_a_part_that_is_no_selector_fails_as_the_site_s(execute: Execute) -> None:

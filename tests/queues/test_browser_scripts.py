@@ -26,7 +26,9 @@ GOOD: list[dict[str, Any]] = [
     {"do": "wait", "text": "Recibido", "confirms": True, "timeout": 0.5},
     {"do": "expect", "url": "/done", "absent": False},
     {"do": "download", "selector": "#pdf", "name": "receipt.pdf", "receipt": True},
+    {"do": "download_all", "selector": "#files a"},
     {"do": "screenshot", "name": "end"},
+    {"do": "collect", "selector": "tr", "parts": {"text": "td", "link": "a@href"}, "as": "rows"},
     {"do": "read", "selector": "#number", "as": "registro"},
 ]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -37,8 +39,13 @@ JSON = st.recursive(
 )
 STEP = st.fixed_dictionaries(
     {"do": st.sampled_from([*scripts.VERBS, "eval"])},
-    optional={key: TEXT | JSON for key in ("url", "selector", "value", "name", "timeout", "as")},
+    optional={key: TEXT | JSON for key in ("url", "selector", "value", "name", "timeout", "as")}
+    | {"parts": st.dictionaries(TEXT, TEXT, max_size=2) | JSON},
 )
+
+
+def collect(parts: Any) -> dict[str, Any]:
+    return {"do": "collect", "selector": "tr", "parts": parts, "as": "rows"}
 
 
 def messages(*steps: Any) -> list[str]:
@@ -82,6 +89,13 @@ def test_every_verb_is_valid_with_its_keys() -> None:
         ({"do": "fill", "selector": "a", "value": "\ud800"}, "cannot be stored"),
         ({"do": "click", "selector": "{{ secret.x }}"}, "selector may not hold a secret"),
         ({"do": "screenshot", "name": "{{ secret.x }}"}, "name may not hold a secret"),
+        ({"do": "collect", "selector": "a", "as": "b"}, "step 1 (collect): parts is required"),
+        (collect("td"), "parts must be an object of names and selectors"),
+        (collect({}), "parts must be an object of names and selectors"),
+        (collect({"a": 1}), "part 'a' must be text"),
+        (collect({"a": " "}), "part 'a' must be text"),
+        (collect({"a": "{{ payload.a }}"}), "part 'a' takes no placeholder"),
+        (collect({"a\x00": "td"}), "cannot be stored"),
         ({"do": "navigate", "url": "file:///etc/passwd"}, "url must be an http or https address"),
         ({"do": "navigate", "url": "javascript:alert(1)"}, "url must be an http or https address"),
         (

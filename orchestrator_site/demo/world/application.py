@@ -54,6 +54,7 @@ def _respond(request: HttpRequest) -> HttpResponse:
             step=match.url_name or "",
             draft=match.kwargs.get("draft", ""),
             id=match.kwargs.get("id") or _id_in(request),
+            sgc=match.kwargs.get("sgc", ""),
         )
         return disturbed(visit, lambda: match.func(request, **match.kwargs))
     except Http404:

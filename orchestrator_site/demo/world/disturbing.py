@@ -21,10 +21,13 @@ class Visit:
     step: str
     draft: str = ""
     id: int | None = None
+    sgc: str = ""
 
     @property
     def expediente(self) -> str:
-        """The case that it is about, "" where it says none."""
+        """The case, or the complaint, that it is about, "" where it says none."""
+        if self.sgc:
+            return self.sgc
         if self.draft:
             draft = drafts.read(self.draft)
             return draft.expediente if draft else ""

@@ -8,10 +8,12 @@ from orchestrator_site.demo.world import store
 
 ALL = "*"
 SITES = ("intranet", "xaloc", "madrid")
+COMPANIES = ("afinia", "aire")  # a complaint's SGC number stands for the expediente
 # On any page. `value`: seconds for slow, where to for redirected, else the step or "" for all.
 PAGE_FAULTS = ("slow", "error500", "cut", "changed_page", "redirected")
 SITE_FAULTS = (*PAGE_FAULTS, "logged_out", "lost_receipt", "refused", "die_after_send")
 INTRANET_FAULTS = (*PAGE_FAULTS, "expire_sessions", "ignore_assign", "steal", "die_after_assign")
+COMPANY_FAULTS = (*PAGE_FAULTS, "expire_sessions")
 LATENCY = "latency"
 
 _MATCHES = """
@@ -57,8 +59,10 @@ def clear(site: str = "") -> None:
 
 def possible(site: str) -> tuple[str, ...]:
     """The faults that a site can have."""
+    if site in COMPANIES:
+        return COMPANY_FAULTS
     if site not in SITES:
-        raise ValueError(f"no site {site}: {', '.join(SITES)}")
+        raise ValueError(f"no site {site}: {', '.join((*SITES, *COMPANIES))}")
     return INTRANET_FAULTS if site == "intranet" else SITE_FAULTS
 
 

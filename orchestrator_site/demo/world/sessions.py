@@ -1,4 +1,4 @@
-"""The intranet's sessions: a cookie here, a row there."""
+"""Sessions of the sites that have a login: a cookie here, a row there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COOKIE = "xvia_session"
 
 @dataclass(frozen=True)
 class Session:
-    """A browser that the intranet knows; `name` is empty until somebody logs in."""
+    """A browser that a site knows; `name` is empty until somebody logs in."""
 
     id: str
     token: str
@@ -30,10 +30,10 @@ def begin(name: str = "") -> Session:
     return session
 
 
-def of(request: HttpRequest) -> Session | None:
+def of(request: HttpRequest, cookie: str = COOKIE) -> Session | None:
     with store.opened() as database:
         row = database.execute(
-            "SELECT id, token, name FROM sessions WHERE id = ?", (request.COOKIES.get(COOKIE, ""),)
+            "SELECT id, token, name FROM sessions WHERE id = ?", (request.COOKIES.get(cookie, ""),)
         ).fetchone()
     return Session(**row) if row else None
 
@@ -48,7 +48,7 @@ def expire_all() -> None:
         database.execute("DELETE FROM sessions")
 
 
-def remembered(response: HttpResponse, session: Session) -> HttpResponse:
+def remembered(response: HttpResponse, session: Session, cookie: str = COOKIE) -> HttpResponse:
     """The answer with the session's cookie on it."""
-    response.set_cookie(COOKIE, session.id, httponly=True, samesite="Lax")
+    response.set_cookie(cookie, session.id, httponly=True, samesite="Lax")
     return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
-from orchestrator_site.demo.world import intranet, madrid, scrapers, xaloc
+from orchestrator_site.demo.world import intranet, madrid, oficina, scrapers, xaloc
 
 
 def up(request: HttpRequest) -> HttpResponse:
@@ -18,4 +18,12 @@ urlpatterns = [
     path("sede/xaloc/", include((xaloc.urlpatterns, "xaloc"))),
     path("sede/madrid/", include((madrid.urlpatterns, "madrid"))),
     path("scrapers/", include((scrapers.urlpatterns, "scrapers"))),
+    *(
+        path(
+            f"oficina/{company}/",
+            include((oficina.urlpatterns, "oficina"), namespace=company),
+            {"company": company},
+        )
+        for company in oficina.BRANDS
+    ),
 ]

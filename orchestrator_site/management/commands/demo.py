@@ -7,6 +7,9 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from orchestrator_site.commands import ActingCommand
-from orchestrator_site.demo import passing
+from orchestrator_site.demo import bucket, passing
 from orchestrator_site.demo.distributing import PersonOutcome
 from orchestrator_site.demo.judging import Outcome
+from orchestrator_site.demo.processing import PassOutcome
 
 # A pass must be quick: short waits, retries at once. All else is as it is in production.
 QUICK = {
@@ -36,6 +40,9 @@ EMPTY = (
     "SQLSERVER_SERVER",
     "SQLSERVER_CONNECTION_STRING",
     "AWS_ACCESS_KEY_ID",
+    "DOWNLOADS_DIR",
+    "PQR_AFINIA_URL",
+    "PQR_AIRE_URL",
     "REDIS_URL",
     "XVIA_EMAIL",
     "XVIA_PASSWORD",
@@ -58,8 +65,9 @@ class Phases:
 
 class Command(ActingCommand):
     help = (
-        "Fill a demo origin, run the brain, file every appeal in a real browser, and compare "
-        "each case with what was expected of it. In a world of its own: yours is not touched."
+        "Fill a demo origin, run the brain, file every appeal in a real browser, look people up, "
+        "process complaints, and compare each with what was expected of it. In a world of its own: "
+        "yours is not touched."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -86,7 +94,9 @@ class Command(ActingCommand):
         flags = ["--json"] if as_json else []
         command = [sys.executable, manage, "demo", "--here", *flags]
         try:
-            code = subprocess.run(command, env=environment, check=False).returncode
+            with _bucket() as configured:
+                environment |= configured
+                code = subprocess.run(command, env=environment, check=False).returncode
         finally:
             if keep:
                 self.stderr.write(f"Kept: {folder}")
@@ -97,8 +107,8 @@ class Command(ActingCommand):
     def _pass(self, as_json: bool) -> None:
         call_command("migrate", verbosity=0)
         passed = self._watched() if sys.stderr.isatty() else passing.run(Phases(self.stderr))
-        both: list[Outcome | PersonOutcome] = [*passed.cases, *passed.people]
-        wrong = [outcome for outcome in both if outcome.wrong]
+        all_of: list[Any] = [*passed.cases, *passed.people, *passed.files]
+        wrong = [outcome for outcome in all_of if outcome.wrong]
         is_ok = not wrong and not passed.faults
         if as_json:
             self.put_json(
@@ -108,14 +118,16 @@ class Command(ActingCommand):
                     "summary": _summary(passed.cases),
                     "people": [vars(outcome) for outcome in passed.people],
                     "people_summary": _statuses(passed.people),
+                    "files": [asdict(outcome) for outcome in passed.files],
                     "faults": passed.faults,
                 }
             )
         else:
             self._put_cases(passed.cases)
             self._put_people(passed.people)
+            self._put_files(passed.files)
         if not is_ok:
-            told = [f"{len(wrong)} of {len(both)} did not end as expected.", *passed.faults]
+            told = [f"{len(wrong)} of {len(all_of)} did not end as expected.", *passed.faults]
             raise CommandError(" ".join(told))
 
     def _watched(self) -> passing.Passed:
@@ -146,6 +158,28 @@ class Command(ActingCommand):
         counted = ", ".join(f"{name} {n}" for name, n in _statuses(outcomes).items())
         self.stdout.write(f"{len(outcomes)} people: {counted}.")
 
+    def _put_files(self, outcomes: list[PassOutcome]) -> None:
+        self.put_table(
+            "What happened to the companies' complaints and files",
+            (
+                *("company", "pass", "inserted", "updated", "duplicates", "refused"),
+                *("sent", "there", "failed", "covered", "as expected"),
+            ),
+            [
+                (
+                    o.company,
+                    o.story,
+                    *((count or "") for count in asdict(o.counts).values()),
+                    o.told,
+                    "; ".join(o.wrong) if o.wrong else "yes",
+                )
+                for o in outcomes
+            ],
+        )
+        where = "kept on this machine: simulated" if _is_simulated(outcomes) else "in the bucket"
+        wrong = sum(bool(outcome.wrong) for outcome in outcomes)
+        self.stdout.write(f"{len(outcomes)} passes, files {where}: not as expected {wrong}.")
+
     def _put_cases(self, outcomes: list[Outcome]) -> None:
         self.put_table(
             "What happened to each case",
@@ -167,6 +201,21 @@ class Command(ActingCommand):
         )
         summary = ", ".join(f"{name} {n}" for name, n in _summary(outcomes).items())
         self.stdout.write(f"{len(outcomes)} cases: {summary}.")
+
+
+@contextmanager
+def _bucket() -> Iterator[dict[str, str]]:
+    """The environment that leads to an S3 server of the pass's own; nothing where none is to be
+    had: then uploads are simulated."""
+    if bucket.program() is None:
+        yield {}
+        return
+    with bucket.running() as server:
+        yield server.environment
+
+
+def _is_simulated(outcomes: list[PassOutcome]) -> bool:
+    return any(outcome.is_simulated for outcome in outcomes)
 
 
 def _summary(outcomes: list[Outcome]) -> dict[str, int]:

@@ -30,6 +30,7 @@ class Command(BaseCommand):
             seeding.seed()
             seeding.seed_distribution(f"http://127.0.0.1:{options['port']}")
             seeding.seed_people()
+            seeding.seed_complaints()
         self._tell(options["port"])
 
     def _tell(self, port: str) -> None:

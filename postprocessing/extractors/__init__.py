@@ -1,0 +1,1 @@
+"""Where complaints come from: one class a kind of site, which leaves files in a folder."""

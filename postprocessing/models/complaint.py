@@ -1,0 +1,143 @@
+"""Complaints (PQR), a table a company: `data_general.ov_{company}` on PostgreSQL."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, ClassVar
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from postprocessing.companies import Company
+
+RADICADO_LENGTH = 100
+# What a record of a file holds, under the names that it has there. Missing: "".
+FIELDS = (
+    "record_number",
+    "sgc_number",
+    "extraction_timestamp",
+    "page_url",
+    "page_title",
+    "nic",
+    "fecha",
+    "documento_identidad",
+    "nombres_apellidos",
+    "lectura",
+    "correo_electronico",
+    "telefono",
+    "celular",
+    "tipo_pqr",
+    "canal_respuesta",
+    "documento_prueba",
+    "cuerpo_reclamacion",
+    "numero_radicado",
+    "estado_solicitud",
+    "finalizar",
+    "adjuntar_archivo",
+    "numero_reclamo_sgc",
+    "comentarios",
+)
+
+
+class Complaint(models.Model):
+    """One complaint. Its dates are in UTC; in the files they are its company's."""
+
+    company: ClassVar[Company]
+
+    case_id = models.UUIDField(_("case"), default=uuid.uuid4, db_index=True, editable=False)
+    # Null: none. Any number of complaints may have none, and no two the same.
+    numero_radicado = models.CharField(  # noqa: DJ001
+        "numero_radicado", max_length=RADICADO_LENGTH, null=True
+    )
+    fecha = models.DateTimeField("fecha", null=True, db_index=True)
+    extraction_timestamp = models.DateTimeField("extraction_timestamp", null=True)
+    record_number = models.TextField("record_number", default="", blank=True)
+    sgc_number = models.TextField("sgc_number", default="", blank=True)
+    page_url = models.TextField("page_url", default="", blank=True)
+    page_title = models.TextField("page_title", default="", blank=True)
+    nic = models.TextField("nic", default="", blank=True)
+    documento_identidad = models.TextField("documento_identidad", default="", blank=True)
+    nombres_apellidos = models.TextField("nombres_apellidos", default="", blank=True)
+    lectura = models.TextField("lectura", default="", blank=True)
+    correo_electronico = models.TextField("correo_electronico", default="", blank=True)
+    telefono = models.TextField("telefono", default="", blank=True)
+    celular = models.TextField("celular", default="", blank=True)
+    tipo_pqr = models.TextField("tipo_pqr", default="", blank=True)
+    canal_respuesta = models.TextField("canal_respuesta", default="", blank=True)
+    documento_prueba = models.TextField("documento_prueba", default="", blank=True)
+    cuerpo_reclamacion = models.TextField("cuerpo_reclamacion", default="", blank=True)
+    estado_solicitud = models.TextField("estado_solicitud", default="", blank=True)
+    finalizar = models.TextField("finalizar", default="", blank=True)
+    adjuntar_archivo = models.TextField("adjuntar_archivo", default="", blank=True)
+    numero_reclamo_sgc = models.TextField("numero_reclamo_sgc", default="", blank=True)
+    comentarios = models.TextField("comentarios", default="", blank=True)
+    extra = models.JSONField(
+        _("other keys"), default=dict, blank=True, help_text=_("What else stood in the file.")
+    )
+    hash_registro = models.CharField("hash_registro", max_length=64)
+    content_hash = models.CharField(
+        _("hash of the content"),
+        max_length=64,
+        help_text=_("Over all that the company says; not over how it was extracted."),
+    )
+    file_name = models.CharField(_("file"), max_length=255)  # that it was last loaded from
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+    updated_at = models.DateTimeField(_("updated"), default=timezone.now)
+
+    class Meta:
+        abstract = True
+        ordering = ["-id"]
+        # Not on the fields: those would get a second index each, for LIKE.
+        indexes = [models.Index(fields=["numero_reclamo_sgc"], name="%(class)s_sgc")]
+        constraints = [
+            models.UniqueConstraint(fields=["numero_radicado"], name="%(class)s_radicado_once"),
+            models.UniqueConstraint(fields=["hash_registro"], name="%(class)s_hash_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.numero_radicado or self.hash_registro[:12]
+
+
+class OvAfinia(Complaint):
+    company = Company("afinia", "Afinia")
+
+    class Meta(Complaint.Meta):
+        db_table = "ov_afinia"
+        verbose_name = _("Afinia complaint")
+        verbose_name_plural = _("Afinia complaints")
+
+
+class OvAire(Complaint):
+    company = Company("aire", "Air-e")
+
+    class Meta(Complaint.Meta):
+        db_table = "ov_aire"
+        verbose_name = _("Air-e complaint")
+        verbose_name_plural = _("Air-e complaints")
+
+
+class UnknownCompany(Exception):
+    """There is no company of that name; the message says which there are."""
+
+
+def models_of_all() -> list[type[Complaint]]:
+    return list(Complaint.__subclasses__())
+
+
+def companies() -> list[Company]:
+    return [model.company for model in models_of_all()]
+
+
+def company_called(name: str) -> Company:
+    """Raises UnknownCompany."""
+    for company in companies():
+        if company.name == name:
+            return company
+    text = _("There is no company “%(name)s”. There are: %(names)s.")
+    names = ", ".join(one.name for one in companies())
+    raise UnknownCompany(text % {"name": name, "names": names})
+
+
+def model_of(company: Company) -> Any:
+    return next(model for model in models_of_all() if model.company == company)
