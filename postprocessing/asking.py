@@ -15,6 +15,11 @@ def process(company: str, database_only: bool = False, full: bool = False) -> No
     doorbell.ring(CLUSTER, PROCESS, company, database_only, full)
 
 
+def extract(company: str, database_only: bool = False) -> None:
+    """Its complaints from its site, then a run, then a verification."""
+    doorbell.ring(CLUSTER, EXTRACT, company, database_only)
+
+
 def verify(company: str) -> None:
     doorbell.ring(CLUSTER, VERIFY, company)
 

@@ -79,9 +79,12 @@ class ScraperWorker:
         every = self._rhythm.every
         every(SWEEP_EVERY, "sweep", settling.sweep)
         every(SWEEP_EVERY, "silent", settling.end_silent)
-        every(BEAT_EVERY, "beat", lambda: self.row.beat(f"{len(self._calls)} calls"))
+        every(BEAT_EVERY, "beat", self._beat)
         every(REPORT_EVERY, "report", lambda: capacity.report_all(self.generator))
         every(settings.TASK_LEASE.total_seconds() / RENEWALS, "renew", self._renew)
+
+    def _beat(self) -> None:
+        self.row.beat(sentences.CALLS % {"count": len(self._calls)})
 
     def _renew(self) -> None:
         """A call whose lease has passed on is not broken off: its end is refused."""

@@ -9,6 +9,9 @@ TAKEN = gettext_noop("taken by %(worker)s")
 LEASE_LOST = gettext_noop("lease lost by %(worker)s")
 IRREVOCABLE_BEGUN = gettext_noop("irrevocable step begun")
 
+EXECUTES = gettext_noop("executes")
+STARTED = gettext_noop("started")
+
 # --- Appeals ------------------------------------------------------------------------------------
 FILED = gettext_noop("filed")
 LATE_OUTCOME = gettext_noop("late worker's outcome")
@@ -19,6 +22,7 @@ ATTACHMENT_CHANGED = gettext_noop("attachment %(name)s has changed")
 # --- Calls to scrapers --------------------------------------------------------------------------
 ACCEPTED = gettext_noop("accepted by the scraper")
 BUSY = gettext_noop("the scraper is busy")
+CALLS = gettext_noop("%(count)d calls")
 WORKER_LEFT = gettext_noop("the worker ended while the scraper was being called")
 UNANSWERED = gettext_noop("nobody knows whether the scraper has it: %(error)s")
 NO_ENDPOINT = gettext_noop("No endpoint can be asked now.")

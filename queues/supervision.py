@@ -22,7 +22,7 @@ from django.utils import timezone
 from devices.models import Worker
 from orchestrator_site.rhythm import Rhythm
 from orchestrator_site.stopping import Stop, run_folder
-from queues import doorbell
+from queues import doorbell, sentences
 from queues.doorbell import Standing
 from queues.locking import held
 from queues.mirror import session
@@ -78,7 +78,7 @@ class Cluster:
                 self._end(start)
 
     def _greet(self) -> None:
-        self.row.beat("started")
+        self.row.beat(sentences.STARTED)
         self.standing, self.died_at = None, None
         free_the_dead()
         doorbell.ring_ticks(self.name)  # the first schedule would pass half a minute later
@@ -155,4 +155,4 @@ def _has_lost_its_monitor(before: Standing | None, now: Standing) -> bool:
 
 def sing(name: str, pid: int) -> None:
     """The canary: executed on the cluster, it says that the cluster executes."""
-    Worker(name=name, kind="cluster", host=socket.gethostname(), pid=pid).beat("executes")
+    Worker(name=name, kind="cluster", host=socket.gethostname(), pid=pid).beat(sentences.EXECUTES)

@@ -55,7 +55,7 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
             (_("Afinia"), "description", "postprocessing_ovafinia", "postprocessing.view_ovafinia"),
             (_("Air-e"), "description", "postprocessing_ovaire", "postprocessing.view_ovaire"),
             (
-                _("Runs"),
+                _("Executions"),
                 "history",
                 "postprocessing_postprocessingrun",
                 "postprocessing.view_postprocessingrun",

@@ -17,8 +17,9 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_POST
 
 from postprocessing import asking, reporting
@@ -40,12 +41,12 @@ DAYS = 30
 FAULTS = 5  # of the last run on the company's page
 DATABASE = {
     "db_inserted": (gettext_lazy("inserted"), "#2563eb"),
-    "db_updated": (gettext_lazy("updated"), "#7c3aed"),
+    "db_updated": (pgettext_lazy("records", "updated"), "#7c3aed"),
     "db_duplicates": (gettext_lazy("duplicates"), "#94a3b8"),
-    "db_errors": (gettext_lazy("refused"), "#dc2626"),
+    "db_errors": (pgettext_lazy("records", "refused"), "#dc2626"),
 }
 BUCKET = {
-    "s3_uploaded": (gettext_lazy("uploaded"), "#2563eb"),
+    "s3_uploaded": (pgettext_lazy("files", "uploaded"), "#2563eb"),
     "s3_simulated": (gettext_lazy("simulated"), "#94a3b8"),
     "s3_errors": (gettext_lazy("not uploaded"), "#dc2626"),
 }
@@ -146,13 +147,17 @@ def company(request: HttpRequest, name: str) -> HttpResponse:
 @require_POST
 @permission_required(OPERATE, login_url="admin:login", raise_exception=True)
 def ask(request: HttpRequest) -> HttpResponse:
-    """Run now and Verify now."""
+    """Run now, Extract now and Verify now."""
     known = _company(request.POST.get("company", ""))
     asked = request.POST.get("do")
+    database_only, full = (name in request.POST for name in ("database_only", "full"))
     if asked == "run":
-        chosen = (name in request.POST for name in ("database_only", "full"))
-        asking.process(known.name, *chosen)
+        asking.process(known.name, database_only, full)
         text = _("A run of %(company)s was asked for: it begins within seconds.")
+        messages.success(request, text % {"company": known.title})
+    elif asked == "extract":
+        asking.extract(known.name, database_only)
+        text = _("An extraction of %(company)s was asked for: it begins within seconds.")
         messages.success(request, text % {"company": known.title})
     elif asked == "verify":
         asking.verify(known.name)
@@ -202,8 +207,8 @@ def _lists(known: Company) -> list[tuple[str, str, str]]:
     meta = model_of(known)._meta
     of = f"?empresa={known.name}"
     return [
-        ("description", str(meta.verbose_name_plural), _changelist(meta.model_name)),
-        ("history", _("Runs"), _changelist("postprocessingrun") + of),
+        ("description", capfirst(meta.verbose_name_plural), _changelist(meta.model_name)),
+        ("history", _("Executions"), _changelist("postprocessingrun") + of),
         ("cloud", _("S3 files"), _changelist("s3file") + of),
         ("data_object", _("PQR files"), _changelist("sourcefile") + of),
         ("fact_check", _("Verifications"), _changelist("verification") + of),

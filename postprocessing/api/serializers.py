@@ -32,8 +32,10 @@ class CompanySerializer(serializers.Serializer[Any]):
 
 
 class RunAskedSerializer(CompanySerializer):
-    """`full`: every file is looked at again."""
+    """`full`: every file is looked at again. `extract`: the complaints' site comes first, and a
+    verification last."""
 
+    extract = serializers.BooleanField(default=False)
     database_only = serializers.BooleanField(default=False)
     full = serializers.BooleanField(default=False)
 

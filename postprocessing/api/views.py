@@ -81,7 +81,11 @@ class RunViewSet(ReadOnlyViewSet):
         """Ask for a run of a company at once. One that is under way goes on, and is enough."""
         given = shown.RunAskedSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        asking.process(**given.validated_data)
+        company, extract, database_only, full = given.validated_data.values()
+        if extract:
+            asking.extract(company, database_only)
+        else:
+            asking.process(company, database_only, full)
         return Response(ACCEPTED, status=202)
 
 

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from orchestrator_site.status import StatusModel
 
@@ -42,10 +43,10 @@ class PostProcessingRun(StatusModel):
     files = models.PositiveIntegerField(_("files"), default=0)
     files_read = models.PositiveIntegerField(_("files read"), default=0)
     db_inserted = models.PositiveIntegerField(_("inserted"), default=0)
-    db_updated = models.PositiveIntegerField(_("updated"), default=0)
+    db_updated = models.PositiveIntegerField(pgettext_lazy("records", "updated"), default=0)
     db_duplicates = models.PositiveIntegerField(_("duplicates"), default=0)
-    db_errors = models.PositiveIntegerField(_("refused"), default=0)
-    s3_uploaded = models.PositiveIntegerField(_("uploaded"), default=0)
+    db_errors = models.PositiveIntegerField(pgettext_lazy("records", "refused"), default=0)
+    s3_uploaded = models.PositiveIntegerField(pgettext_lazy("files", "uploaded"), default=0)
     s3_pre_existing = models.PositiveIntegerField(_("were there already"), default=0)
     s3_simulated = models.PositiveIntegerField(_("simulated"), default=0)
     s3_errors = models.PositiveIntegerField(_("not uploaded"), default=0)

@@ -176,6 +176,7 @@ def test_a_company_that_is_not_there_has_no_page(signed_in: SignedIn) -> None:
         ({"do": "run"}, asking.PROCESS, ("afinia", False, False)),
         ({"do": "run", "database_only": "on"}, asking.PROCESS, ("afinia", True, False)),
         ({"do": "run", "full": "on"}, asking.PROCESS, ("afinia", False, True)),
+        ({"do": "extract"}, asking.EXTRACT, ("afinia", False)),
         ({"do": "verify"}, asking.VERIFY, ("afinia",)),
     ],
 )

@@ -101,6 +101,7 @@ def test_nobody_writes_complaints(caller: Any) -> None:
             {"database_only": True, "full": True},
             (asking.PROCESS, ("afinia", True, True)),
         ),
+        ("post-processing-runs/", {"extract": True}, (asking.EXTRACT, ("afinia", False))),
         ("verifications/", {}, (asking.VERIFY, ("afinia",))),
     ],
 )
