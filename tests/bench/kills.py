@@ -94,10 +94,13 @@ def few(*whom: str) -> dict[str, float]:
 
 
 @contextmanager
-def stage(seed: int) -> Iterator[Stage]:
-    """Everything up, each loop under way, and people on their way."""
+def stage(seed: int, **environment: str) -> Iterator[Stage]:
+    """Everything up, each loop under way."""
     machine = Machine(
-        Path(settings.DATA_DIR), DEMO_WORLD_URL=settings.DEMO_WORLD_URL, LOG_LEVEL="CRITICAL"
+        Path(settings.DATA_DIR),
+        DEMO_WORLD_URL=settings.DEMO_WORLD_URL,
+        LOG_LEVEL="CRITICAL",
+        **environment,
     )
     DistributionConfig.objects.filter(pk=DistributionConfig.current().pk).update(result_minutes=1)
     port = free_port()
