@@ -316,6 +316,7 @@ class _Load:
     ) -> None:
         self.company, self.full, self.dry_run = company, full, dry_run
         self.told, self.stopped = told, stopped
+        self.home = str(company.folder)  # a path takes longer to make than a file to read
         self.writer: Writer = writer_of(company)
         self.loaded = Loaded()
         self.entries: list[Entry] = []  # to be read
@@ -360,7 +361,7 @@ class _Load:
         if not before or not before.is_still(entry):
             return False
         try:
-            content = folder.read(str(self.company.folder), entry.name, entry.size)
+            content = folder.read(self.home, entry.name, entry.size)
         except folder.Unreadable:
             return False
         return sha256(content.bytes).hexdigest() == before.sha256

@@ -85,10 +85,10 @@ def mirror_lags() -> Iterator[Reading]:
     if found is None:
         return
     why = found.state.error
-    yield _lag("out", found.lag, sentences.NOT_TOLD_WHY if why else sentences.NOT_TOLD, why)
+    yield _lag(sentences.OUT, found.lag, sentences.NOT_TOLD_WHY if why else sentences.NOT_TOLD, why)
     if found.since_read is not None:
         text = sentences.NOT_READ_WHY if why else sentences.NOT_READ
-        yield _lag("in", found.since_read, text, why)
+        yield _lag(sentences.IN, found.since_read, text, why)
 
 
 def _lag(subject: str, lag: timedelta, text: str, why: str) -> Reading:
@@ -101,9 +101,9 @@ def documents_set_aside() -> Iterator[Reading]:
     found = standing.current()
     if found is not None:
         out = sentences.NOT_WRITTEN % {"count": found.out}
-        yield Reading("out", found.out, out)
+        yield Reading(sentences.OUT, found.out, out)
         into = sentences.NOT_TAKEN_IN % {"count": found.into}
-        yield Reading("in", found.into, into)
+        yield Reading(sentences.IN, found.into, into)
 
 
 def forsaken_generators() -> Iterator[Reading]:

@@ -9,6 +9,7 @@ TAKEN = gettext_noop("taken by %(worker)s")
 LEASE_LOST = gettext_noop("lease lost by %(worker)s")
 IRREVOCABLE_BEGUN = gettext_noop("irrevocable step begun")
 
+# --- What workers do ----------------------------------------------------------------------------
 EXECUTES = gettext_noop("executes")
 STARTED = gettext_noop("started")
 
@@ -48,6 +49,22 @@ FLAG_IN_MONGO = gettext_noop("its flag in Mongo")
 DOCUMENT_IN_MONGO = gettext_noop("its document in Mongo")
 TAKEN_IN_MONGO = gettext_noop("taken by a worker in Mongo")
 
+# --- Documents of Mongo that cannot be taken in ---------------------------------------------------
+DEVICE_TWICE = gettext_noop("another document is of the device %(name)s too")
+UNKNOWN_STATUS = gettext_noop("unknown status: %(value)s")
+STRANGE_ID = gettext_noop("its _id is no ObjectId, and no other text either: %(value)s")
+UNDECODABLE = gettext_noop("it cannot be decoded: %(why)s")
+IMSS_NO_OBJECT = gettext_noop("its imss is no object: %(value)s")
+TOO_MANY_BYTES = gettext_noop("it has %(size)d bytes, and may have %(most)d")
+CONDITION_NO_NUMBER = gettext_noop("the Condition is no whole number: %(value)s")
+MESSAGE_NO_TEXT = gettext_noop("the Message is no text: %(value)s")
+COMPLETE_WITHOUT = gettext_noop("Complete, with neither a Condition nor a success")
+NO_SHORT_TEXT = gettext_noop("%(name)s is no text of at most %(most)d characters: %(value)s")
+NO_COUNT = gettext_noop("%(name)s is no count: %(value)s")
+NEITHER_TRUE_NOR_FALSE = gettext_noop("%(name)s is neither true nor false: %(value)s")
+NOT_A_DATE = gettext_noop("%(name)s is no date: %(value)s")
+OF_CURP = gettext_noop("curp: %(why)s")
+
 # --- Alerts -------------------------------------------------------------------------------------
 POOL_UNAVAILABLE = gettext_noop("no device of %(name)s could be taken for %(minutes)d minutes")
 SUCCESS_RATE = gettext_noop("%(well)d of %(done)d tasks of %(name)s ended well in %(hours)d hours")
@@ -58,9 +75,22 @@ NOT_TOLD = gettext_noop("Mongo has not been told of a change for %(seconds)d sec
 NOT_TOLD_WHY = gettext_noop("Mongo has not been told of a change for %(seconds)d seconds: %(why)s")
 NOT_READ = gettext_noop("Mongo was not read for %(seconds)d seconds")
 NOT_READ_WHY = gettext_noop("Mongo was not read for %(seconds)d seconds: %(why)s")
-NOT_WRITTEN = gettext_noop("%(count)d changes could not be written to Mongo")
-NOT_TAKEN_IN = gettext_noop("%(count)d documents of Mongo could not be taken in")
+OUT = gettext_noop("to Mongo")
+IN = gettext_noop("from Mongo")
+NOT_WRITTEN = gettext_noop("changes that could not be written to Mongo: %(count)d")
+NOT_TAKEN_IN = gettext_noop("documents of Mongo that could not be taken in: %(count)d")
 SCHEDULE_LATE = gettext_noop("%(name)s should have run %(minutes)d minutes ago")
 FORSAKEN = gettext_noop(
     "%(name)s is worked from Mongo, and MONGODB_URI is not set: nobody works it"
 )
+
+# --- Told at once where they arise, in the reader's language; the mirror stores them, in English --
+gettext_noop("missing")
+gettext_noop("must be a text")
+gettext_noop("a CURP has %(length)d characters, this has %(count)d")
+gettext_noop("a CURP has letters from A to Z and digits only")
+gettext_noop("“%(part)s” (from character %(place)d) must be %(wanted)s")
+gettext_noop("the check digit does not fit: a character is wrong")
+gettext_noop("unknown condition: %(given)s")
+gettext_noop("unknown error class: %(given)s")
+gettext_noop("It holds a character or a number that cannot be stored.")

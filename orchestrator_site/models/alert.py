@@ -219,7 +219,7 @@ class Alert(StatusModel):
     def heading(self) -> str:
         """What it is about: the subject, or the measure as a whole."""
         is_whole = not self.subject or self.value is None
-        return self.rule.title if is_whole else self.subject
+        return self.rule.title if is_whole else sentences.told(self.subject)
 
     @property
     def told(self) -> str:

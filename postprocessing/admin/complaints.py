@@ -32,7 +32,7 @@ STATE = 32  # letters of a state in the list
 @admin.register(OvAfinia, OvAire)
 class ComplaintAdmin(ExportMixin, LongListAdmin):
     made_by = _("Nobody enters these by hand: they are loaded from the company's files.")
-    list_display = ("number", "sgc", "when", "what", "state", "who", "contract", "loaded")
+    list_display = ("number", "when", "what", "state", "who", "loaded")
     list_filter = (
         recent_values("estado_solicitud"),
         recent_values("tipo_pqr"),
@@ -146,38 +146,33 @@ class ComplaintAdmin(ExportMixin, LongListAdmin):
             found |= queryset.filter(documento_identidad__iexact=whole)
         return found, has_doubles
 
-    @display(description="numero_radicado", ordering="numero_radicado")
+    @display(description="número de radicado", ordering="numero_radicado")
     def number(self, row: Complaint) -> SafeString:
-        return format_html('<span class="key">{}</span>', row)
-
-    @display(description="sgc", ordering="numero_reclamo_sgc")
-    def sgc(self, row: Complaint) -> str | SafeString:
-        return row.numero_reclamo_sgc or NOTHING
+        """With the sgc, by which its files are called."""
+        return pair(format_html('<span class="key">{}</span>', row), row.numero_reclamo_sgc)
 
     @display(description="fecha", ordering="fecha")
     def when(self, row: Complaint) -> SafeString:
         return _there(row, row.fecha)
 
-    @display(description="extraction_timestamp")
+    @display(description=_("extracted"))
     def extracted(self, row: Complaint) -> SafeString:
         return _there(row, row.extraction_timestamp)
 
-    @display(description="tipo_pqr", ordering="tipo_pqr")
+    @display(description="tipo de PQR", ordering="tipo_pqr")
     def what(self, row: Complaint) -> SafeString:
         return brief(row.tipo_pqr)
 
-    @display(description="estado_solicitud", ordering="estado_solicitud")
+    @display(description="estado", ordering="estado_solicitud")
     def state(self, row: Complaint) -> SafeString:
         text = row.estado_solicitud
         return badge(text, Truncator(text).chars(STATE), "off") if text else NOTHING
 
-    @display(description="nombres_apellidos", ordering="nombres_apellidos")
+    @display(description="nombres y apellidos", ordering="nombres_apellidos")
     def who(self, row: Complaint) -> SafeString:
-        return brief(row.nombres_apellidos)
-
-    @display(description="nic", ordering="nic")
-    def contract(self, row: Complaint) -> SafeString:
-        return pair(row.nic or NOTHING, row.documento_identidad)
+        """With the contract and the document."""
+        known = " · ".join(one for one in (row.nic, row.documento_identidad) if one)
+        return pair(brief(row.nombres_apellidos), known)
 
     @display(description=_("updated"), ordering="updated_at")
     def loaded(self, row: Complaint) -> SafeString:

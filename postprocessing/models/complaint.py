@@ -41,36 +41,37 @@ FIELDS = (
 
 
 class Complaint(models.Model):
-    """One complaint. Its dates are in UTC; in the files they are its company's."""
+    """One complaint. Its dates are in UTC; in the files they are its company's. Its fields are
+    called as on the companies' pages, in any language."""
 
     company: ClassVar[Company]
 
     case_id = models.UUIDField(_("case"), default=uuid.uuid4, db_index=True, editable=False)
     # Null: none. Any number of complaints may have none, and no two the same.
     numero_radicado = models.CharField(  # noqa: DJ001
-        "numero_radicado", max_length=RADICADO_LENGTH, null=True
+        "número de radicado", max_length=RADICADO_LENGTH, null=True
     )
     fecha = models.DateTimeField("fecha", null=True, db_index=True)
-    extraction_timestamp = models.DateTimeField("extraction_timestamp", null=True)
-    record_number = models.TextField("record_number", default="", blank=True)
-    sgc_number = models.TextField("sgc_number", default="", blank=True)
-    page_url = models.TextField("page_url", default="", blank=True)
-    page_title = models.TextField("page_title", default="", blank=True)
-    nic = models.TextField("nic", default="", blank=True)
-    documento_identidad = models.TextField("documento_identidad", default="", blank=True)
-    nombres_apellidos = models.TextField("nombres_apellidos", default="", blank=True)
+    extraction_timestamp = models.DateTimeField("fecha de extracción", null=True)
+    record_number = models.TextField("número de registro", default="", blank=True)
+    sgc_number = models.TextField("número SGC", default="", blank=True)
+    page_url = models.TextField("dirección de la página", default="", blank=True)
+    page_title = models.TextField("título de la página", default="", blank=True)
+    nic = models.TextField("NIC", default="", blank=True)
+    documento_identidad = models.TextField("documento de identidad", default="", blank=True)
+    nombres_apellidos = models.TextField("nombres y apellidos", default="", blank=True)
     lectura = models.TextField("lectura", default="", blank=True)
-    correo_electronico = models.TextField("correo_electronico", default="", blank=True)
-    telefono = models.TextField("telefono", default="", blank=True)
+    correo_electronico = models.TextField("correo electrónico", default="", blank=True)
+    telefono = models.TextField("teléfono", default="", blank=True)
     celular = models.TextField("celular", default="", blank=True)
-    tipo_pqr = models.TextField("tipo_pqr", default="", blank=True)
-    canal_respuesta = models.TextField("canal_respuesta", default="", blank=True)
-    documento_prueba = models.TextField("documento_prueba", default="", blank=True)
-    cuerpo_reclamacion = models.TextField("cuerpo_reclamacion", default="", blank=True)
-    estado_solicitud = models.TextField("estado_solicitud", default="", blank=True)
+    tipo_pqr = models.TextField("tipo de PQR", default="", blank=True)
+    canal_respuesta = models.TextField("canal de respuesta", default="", blank=True)
+    documento_prueba = models.TextField("documento de prueba", default="", blank=True)
+    cuerpo_reclamacion = models.TextField("cuerpo de la reclamación", default="", blank=True)
+    estado_solicitud = models.TextField("estado de la solicitud", default="", blank=True)
     finalizar = models.TextField("finalizar", default="", blank=True)
-    adjuntar_archivo = models.TextField("adjuntar_archivo", default="", blank=True)
-    numero_reclamo_sgc = models.TextField("numero_reclamo_sgc", default="", blank=True)
+    adjuntar_archivo = models.TextField("archivos adjuntos", default="", blank=True)
+    numero_reclamo_sgc = models.TextField("número de reclamo SGC", default="", blank=True)
     comentarios = models.TextField("comentarios", default="", blank=True)
     extra = models.JSONField(
         _("other keys"), default=dict, blank=True, help_text=_("What else stood in the file.")

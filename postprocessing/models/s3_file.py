@@ -21,7 +21,7 @@ class S3File(StatusModel):
         UPLOADED = "uploaded", _("Uploaded")
         ERROR = "error", _("Error")
         PRE_EXISTING = "pre_existing", _("Was there already")
-        SIMULATED = "simulated", _("Simulated: kept on this machine")
+        SIMULATED = "simulated", _("Simulated")
 
     class Source(models.TextChoices):
         BOT = "bot", _("Bot")

@@ -15,9 +15,10 @@ from unfold.decorators import display
 
 from orchestrator_site.admin import VerbAdmin, badge, moment
 from orchestrator_site.cells import brief
+from orchestrator_site.sentences import told
 from queues.admin.lists import LongListAdmin
 from queues.mirror import standing
-from queues.mirror.kinds import KINDS
+from queues.mirror.kinds import KINDS, NBC
 from queues.models import MirrorChange, SetAside
 from queues.verbs import CHANGE_VERBS, SET_ASIDE_VERBS
 
@@ -92,8 +93,8 @@ class SetAsideAdmin(MirrorAdmin):
     list_display = ("document", "collection", "why", "part", "first_seen", "last_seen")
     list_filter = ("collection",)
     search_fields = ("document", "reason", "excerpt")
-    fields = ("collection", "document", "reason", "excerpt", "is_marked", "first_seen", "last_seen")
-    readonly_fields = ("first_seen", "last_seen")
+    fields = ("collection", "document", "reason_told", "excerpt", "mark", "first_seen", "last_seen")
+    readonly_fields = ("reason_told", "mark", "first_seen", "last_seen")
 
     def verb_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
         """What is read again is no more on the list, and has no page to go back to."""
@@ -105,7 +106,18 @@ class SetAsideAdmin(MirrorAdmin):
 
     @display(description=_("reason"))
     def why(self, row: SetAside) -> SafeString:
-        return brief(row.reason)
+        return brief(told(row.reason))
+
+    @display(description=_("reason"))
+    def reason_told(self, row: SetAside) -> str:
+        return told(row.reason)
+
+    @display(description=_("marked in Mongo"))
+    def mark(self, row: SetAside) -> str:
+        """People's documents alone: all others are looked at again anyway."""
+        if row.collection != NBC[1]:
+            return "-"
+        return str(_("Yes") if row.is_marked else _("No"))
 
     @display(description=_("excerpt"))
     def part(self, row: SetAside) -> SafeString:

@@ -11,11 +11,9 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from pymongo.errors import OperationFailure
 
-from orchestrator_site.logs import redact
 from queues.mirror import door
 
 PATIENCE = 1.5  # seconds for all that is asked at once
-LONGEST = 300  # characters of what the driver says
 REST = 5.0  # seconds in which a Mongo that did not answer is not asked again
 _away: dict[str, tuple[float, str]] = {}  # by address: until when it is left alone, and why
 
@@ -38,7 +36,7 @@ def briefly() -> Iterator[None]:
             yield
     except OperationFailure as error:  # it answered, but for one that took too long
         if not error.timeout:
-            raise Away(_("Mongo refuses: %s") % _told(error)) from error
+            raise Away(_("Mongo refuses: %s") % door.told(error)) from error
         raise _gone(uri, error) from error
     except door.PyMongoError as error:
         raise _gone(uri, error) from error
@@ -46,11 +44,6 @@ def briefly() -> Iterator[None]:
 
 
 def _gone(uri: str, error: Exception) -> Away:
-    why = _("Mongo does not answer: %s") % _told(error)
+    why = _("Mongo does not answer: %s") % door.told(error)
     _away[uri] = (time.monotonic() + REST, why)
     return Away(why)
-
-
-def _told(error: Exception) -> str:
-    """Without what the driver says of itself, and without secrets."""
-    return redact(str(error)).partition(", Timeout:")[0].partition(", full error:")[0][:LONGEST]

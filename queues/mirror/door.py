@@ -13,6 +13,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
+from orchestrator_site.logs import redact
 from queues.mirror.kinds import Place
 
 __all__ = ["LENIENT", "RAW", "STRICT", "PyMongoError", "client", "collection", "is_configured"]
@@ -27,6 +28,13 @@ LENIENT: CodecOptions[Any] = STRICT.with_options(
 )
 # Undecoded: what is wrong in a document is found when it is looked into.
 RAW: CodecOptions[Any] = LENIENT.with_options(document_class=RawBSONDocument)
+LONGEST_TOLD = 300  # characters of an error
+
+
+def told(error: Exception) -> str:
+    """What went wrong, for staff: without what the driver says of itself, and without secrets."""
+    text = redact(str(error)).partition(", Timeout:")[0].partition(", full error:")[0]
+    return text.partition(", Topology Description:")[0][:LONGEST_TOLD]
 
 
 def is_configured() -> bool:

@@ -16,7 +16,6 @@ from django.conf import settings
 from django.db import connection
 
 from orchestrator_site.clock import db_now
-from orchestrator_site.logs import redact
 from orchestrator_site.models import Lease
 from orchestrator_site.sessions import Watch, run_leased
 from orchestrator_site.stopping import Stop
@@ -30,7 +29,6 @@ from queues.models import MirrorChange, MirrorState
 logger = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0  # seconds, while Mongo is away
 LONGEST_WAIT = 20.0  # seconds for transactions that are older than the switch
-LONGEST_TOLD = 500  # characters of an error
 # Documents that the outside keeps too: those that are there already, and that the mirror never
 # wrote, are left to it until there is news of them here.
 SHARED = ("generator", "config")
@@ -130,7 +128,7 @@ class Session:
 
 def explain(error: Exception) -> str:
     """For staff and logs: with no secret of the address."""
-    return redact(f"{type(error).__name__}: {error}")[:LONGEST_TOLD]
+    return f"{type(error).__name__}: {door.told(error)}"
 
 
 # --- On and off -----------------------------------------------------------------------------------

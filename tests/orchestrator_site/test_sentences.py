@@ -149,12 +149,13 @@ def test_a_sentence_around_another_is_found_first(
     assert matched(stored) == (outer, values)
 
 
-def test_a_sentence_that_is_only_registered_is_written_the_same_where_it_arises() -> None:
+@pytest.mark.parametrize("app", ["brain", "queues"])
+def test_a_sentence_that_is_only_registered_is_written_the_same_where_it_arises(app: str) -> None:
     """A list of texts that stand elsewhere would fall behind them."""
-    trees = {path: ast.parse(path.read_text()) for path in (ROOT / "brain").glob("**/*.py")}
+    trees = {path: ast.parse(path.read_text()) for path in (ROOT / app).glob("**/*.py")}
     listed = {
         ast.literal_eval(node.value.args[0])
-        for node in trees.pop(ROOT / "brain" / DISCOVERED).body
+        for node in trees.pop(ROOT / app / DISCOVERED).body
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
     }
     nodes = (node for tree in trees.values() for node in ast.walk(tree))

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from devices.models import Device, Fleet
 from orchestrator_site.clock import db_now
@@ -55,7 +54,7 @@ class _Fleet:
     def _take(self, document: Mapping[str, Any]) -> bool:
         name = text(document, "device", 100)
         if name in self.seen:
-            raise Unreadable(_("another document is of the device %s too") % name)
+            raise Unreadable(sentences.DEVICE_TWICE % {"name": name})
         self.seen[name] = document
         online = flag(document, "online")
         if name in self.known:

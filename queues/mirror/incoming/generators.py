@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from queues import sentences
 from queues.mirror.incoming.comparing import write_differing
 from queues.mirror.incoming.refusing import Refusals, Unreadable, shown
@@ -39,7 +37,7 @@ def _take(row: Generator, document: Mapping[str, Any]) -> bool:
     """True where it fares otherwise than before. Raises Unreadable."""
     status = document.get("status", row.status)
     if status not in Generator.Status.values:
-        raise Unreadable(_("unknown status: %s") % shown(status))
+        raise Unreadable(sentences.UNKNOWN_STATUS % {"value": shown(status)})
     told: dict[str, Any] = {name: count(document, name) for name in COUNTS if name in document}
     told |= {name: date(document, name) for name in DATES if document.get(name) is not None}
     if news := {name: value for name, value in told.items() if getattr(row, name) != value}:

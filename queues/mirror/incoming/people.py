@@ -11,9 +11,8 @@ from bson import ObjectId, json_util
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from django.db import transaction
-from django.utils.translation import gettext as _
 
-from queues import documents, importing
+from queues import documents, importing, sentences
 from queues.importing import ID_LENGTH
 from queues.mirror import door
 from queues.mirror.incoming.comparing import marked, write_back
@@ -82,7 +81,7 @@ def _text_of_id(value: Any) -> str:
     """What would not be found again by it is refused."""
     text = str(value)
     if object_id(text) != value or not 0 < len(text) <= ID_LENGTH or "\0" in text:
-        raise Unreadable(_("its _id is no ObjectId, and no other text either: %s") % shown(value))
+        raise Unreadable(sentences.STRANGE_ID % {"value": shown(value)})
     return text
 
 
@@ -119,11 +118,11 @@ def _person(raw: RawBSONDocument) -> NbcRecord:
     try:
         values = bson.decode(raw.raw, door.STRICT)
     except (BSONError, OverflowError) as error:
-        raise Unreadable(_("it cannot be decoded: %s") % shown(error)) from error
+        raise Unreadable(sentences.UNDECODABLE % {"why": shown(error)}) from error
     nbc_id = _text_of_id(values.pop("_id"))
     values.pop("_mirror", None)
     if not isinstance(values.get("imss", {}), dict):
-        raise Unreadable(_("its imss is no object: %s") % shown(values["imss"]))
+        raise Unreadable(sentences.IMSS_NO_OBJECT % {"value": shown(values["imss"])})
     kept = _storable(values)
     return importing.person(nbc_id, {**kept, "priority": whole(kept.get("priority"))})
 

@@ -13,9 +13,9 @@ import bson
 from bson import ObjectId, json_util
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
-from django.utils.translation import gettext as _
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
+from queues import sentences
 from queues.importing import Refused
 from queues.mirror import door
 from queues.mirror.kinds import Place
@@ -88,8 +88,7 @@ class Refusals:
         except Exception as error:
             self.note(document["_id"], _reason(error), _told(document))
             return 0
-        if _named(document["_id"]) in self._noted:
-            self.forget([document["_id"]])
+        self.forget_noted(document["_id"])
         return taken
 
     def left_in(self, ids: Sequence[Any]) -> list[Any]:
@@ -115,6 +114,10 @@ class Refusals:
         self._noted.add(name)
         logger.warning("%s %s was set aside: %s", self.place[1], name, reason)
 
+    def forget_noted(self, _id: Any) -> None:
+        if _named(_id) in self._noted:
+            self.forget([_id])
+
     def forget(self, ids: Iterable[Any]) -> None:
         """They can be taken in now."""
         self._rows.filter(document__in=[_named(_id) for _id in ids]).delete()
@@ -137,11 +140,13 @@ class Refusals:
 
 def _check_size(raw: RawBSONDocument) -> None:
     if (size := len(raw.raw)) > LARGEST:
-        told = _("it has %(size)d bytes, and may have %(most)d")
+        told = sentences.TOO_MANY_BYTES
         raise Unreadable(told % {"size": size, "most": LARGEST})
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, Refused) and error.field:
+        return f"{error.field}: {error}"
     if isinstance(error, Unreadable | Refused | InvalidReport):
         return str(error)
     logger.exception("mirror: a document could not be taken in", exc_info=error)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 
 from orchestrator_site.clock import db_now
 from queues import results, sentences
@@ -105,7 +104,7 @@ class _News:
         """True where something was news. Raises Unreadable and InvalidReport."""
         status = self.said.get("Status")
         if status not in KNOWN:
-            raise Unreadable(_("unknown Status: %s") % shown(status))
+            raise Unreadable(sentences.UNKNOWN_STATUS % {"value": shown(status)})
         if COMPLETE in (status, self.work.get("Status")):
             return end(self.entry, report_of(self.said, self.work))
         is_begun = status == "Processing" and _is_left_to_mongo(self.entry)
@@ -146,17 +145,17 @@ def report_of(said: Said, work: Said) -> Report:
     conditions = [one["Condition"] for one in told if one.get("Condition") is not None]
     condition = whole(conditions[0]) if conditions else _by_success(said)
     if type(condition) is not int:
-        raise Unreadable(_("the Condition is no whole number: %s") % shown(condition))
+        raise Unreadable(sentences.CONDITION_NO_NUMBER % {"value": shown(condition)})
     message = next((one["Message"] for one in told if one.get("Message")), "")
     if not isinstance(message, str):
-        raise Unreadable(_("the Message is no text: %s") % shown(message))
+        raise Unreadable(sentences.MESSAGE_NO_TEXT % {"value": shown(message)})
     return Report(condition, message)
 
 
 def _by_success(said: Said) -> int:
     success = flag(said, "success")
     if success is None:
-        raise Unreadable(_("Complete, with neither a Condition nor a success"))
+        raise Unreadable(sentences.COMPLETE_WITHOUT)
     return int(QueueEntry.Condition.FOUND if success else QueueEntry.Condition.ERROR)
 
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from bson import Decimal128
-from django.utils.translation import gettext as _
 
+from queues import sentences
 from queues.mirror.incoming.refusing import Unreadable, shown
 
 HIGHEST_COUNT = 2**31 - 1
@@ -31,7 +31,7 @@ def text(document: Mapping[str, Any], name: str, most: int, *, is_needed: bool =
     value = document.get(name, "")
     is_text = isinstance(value, str) and len(value) <= most and "\0" not in value
     if not is_text or (is_needed and not value.strip()):
-        told = _("%(name)s is no text of at most %(most)d characters: %(value)s")
+        told = sentences.NO_SHORT_TEXT
         raise Unreadable(told % {"name": name, "most": most, "value": shown(value)})
     return str(value)
 
@@ -40,7 +40,7 @@ def count(document: Mapping[str, Any], name: str) -> int:
     """Raises Unreadable."""
     value = whole(document[name])
     if type(value) is not int or not 0 <= value <= HIGHEST_COUNT:
-        told = _("%(name)s is no count: %(value)s")
+        told = sentences.NO_COUNT
         raise Unreadable(told % {"name": name, "value": shown(value)})
     return value
 
@@ -51,7 +51,7 @@ def flag(document: Mapping[str, Any], name: str) -> bool | None:
     if value is None:
         return None
     if not isinstance(value, bool | int | float) or value not in (0, 1):
-        told = _("%(name)s is neither true nor false: %(value)s")
+        told = sentences.NEITHER_TRUE_NOR_FALSE
         raise Unreadable(told % {"name": name, "value": shown(value)})
     return bool(value)
 
@@ -60,7 +60,7 @@ def date(document: Mapping[str, Any], name: str) -> datetime:
     """Raises Unreadable."""
     value = moment(document[name])
     if value is None:
-        told = _("%(name)s is no date: %(value)s")
+        told = sentences.NOT_A_DATE
         raise Unreadable(told % {"name": name, "value": shown(document[name])})
     return value
 
