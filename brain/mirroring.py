@@ -31,10 +31,7 @@ def read() -> int:
         write_back(KIND.name, [KEY])
         return 0
     is_strange = "_mirror" not in document
-    if not is_strange and _is_as_written(document):
-        refusals.forget_noted(KEY)  # it was overwritten since
-        return 0
-    if not is_strange and marked(KIND.name, [KEY]):
+    if not is_strange and (_is_as_written(document) or marked(KIND.name, [KEY])):
         return 0
     taken = refusals.judge(document, lambda: _apply(document))
     if is_strange:

@@ -149,7 +149,9 @@ class ComplaintAdmin(ExportMixin, LongListAdmin):
     @display(description="número de radicado", ordering="numero_radicado")
     def number(self, row: Complaint) -> SafeString:
         """With the sgc, by which its files are called."""
-        return pair(format_html('<span class="key">{}</span>', row), row.numero_reclamo_sgc)
+        sgc = row.numero_reclamo_sgc
+        key = format_html('<span class="key">{}</span>', row)
+        return pair(key, brief(sgc) if sgc else "")
 
     @display(description="fecha", ordering="fecha")
     def when(self, row: Complaint) -> SafeString:
@@ -172,7 +174,7 @@ class ComplaintAdmin(ExportMixin, LongListAdmin):
     def who(self, row: Complaint) -> SafeString:
         """With the contract and the document."""
         known = " · ".join(one for one in (row.nic, row.documento_identidad) if one)
-        return pair(brief(row.nombres_apellidos), known)
+        return pair(brief(row.nombres_apellidos), brief(known) if known else "")
 
     @display(description=_("updated"), ordering="updated_at")
     def loaded(self, row: Complaint) -> SafeString:

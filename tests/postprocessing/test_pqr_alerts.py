@@ -44,7 +44,7 @@ def test_the_lower_of_both_coverages_of_the_last_verification_counts() -> None:
     rows.verification(files_loaded=97, objects_there=99)
     rows.verification("aire", files_loaded=99, objects_there=98)
     assert values(alerts.coverage) == {"afinia": 97, "aire": 98}
-    text = "Afinia: 97.0 % of the files are in the table, 99.0 % in the bucket"
+    text = "Afinia: 97.0 per cent of the files are in the table, 99.0 per cent in the bucket"
     assert said(alerts.coverage)[0] == text
 
 
@@ -68,7 +68,7 @@ def test_without_a_file_or_a_verification_nothing_is_missing() -> None:
 def test_siblings_alone_are_told_of_by_the_bucket() -> None:
     rows.verification(json_files=0, files_loaded=0, objects_there=50)
     assert values(alerts.coverage) == {"afinia": 50}
-    assert "100.0 % of the files are in the table, 50.0 %" in said(alerts.coverage)[0]
+    assert "100.0 per cent of the files are in the table, 50.0 per cent" in said(alerts.coverage)[0]
 
 
 # --- Runs -----------------------------------------------------------------------------------------

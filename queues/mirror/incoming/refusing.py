@@ -88,7 +88,8 @@ class Refusals:
         except Exception as error:
             self.note(document["_id"], _reason(error), _told(document))
             return 0
-        self.forget_noted(document["_id"])
+        if _named(document["_id"]) in self._noted:
+            self.forget([document["_id"]])
         return taken
 
     def left_in(self, ids: Sequence[Any]) -> list[Any]:
@@ -113,10 +114,6 @@ class Refusals:
         SetAside.note(self.place[1], name, reason, excerpt=excerpt)
         self._noted.add(name)
         logger.warning("%s %s was set aside: %s", self.place[1], name, reason)
-
-    def forget_noted(self, _id: Any) -> None:
-        if _named(_id) in self._noted:
-            self.forget([_id])
 
     def forget(self, ids: Iterable[Any]) -> None:
         """They can be taken in now."""

@@ -386,12 +386,12 @@ def test_staff_are_warned_of_a_mirror_that_is_behind_and_why(away: None) -> None
     MirrorState.failed("no route to Mongo")
     MirrorChange.objects.create(kind="nbc", key="n-0", at=past)
     readings = {one.subject: one for one in alerts.mirror_lags()}
-    assert set(readings) == {"in", "out"}
+    assert set(readings) == {"from Mongo", "to Mongo"}
     for one in readings.values():
         assert one.value is not None and one.value > 300
         assert one.message.endswith("no route to Mongo")
     aside()
     told = {one.subject: one.value for one in alerts.documents_set_aside()}
-    assert told == {"out": 1, "in": 0}
+    assert told == {"to Mongo": 1, "from Mongo": 0}
     rules = {one.name: (one.default_threshold, one.comparison) for one in alerts.MEASURES}
     assert (rules["mirror_lag"], rules["mirror_set_aside"]) == ((300, ">"), (0, ">"))

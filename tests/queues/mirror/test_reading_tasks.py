@@ -126,8 +126,8 @@ def test_a_result_may_be_faster_than_the_answer_to_the_call(
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "an unknown Status": ({"Status": "Terminado"}, "unknown Status: 'Terminado'"),
-    "a Status of another type": ({"Status": 3}, "unknown Status: 3"),
+    "an unknown Status": ({"Status": "Terminado"}, "unknown status: 'Terminado'"),
+    "a Status of another type": ({"Status": 3}, "unknown status: 3"),
     "an unknown condition": ({"Condition": 7}, "unknown condition: 7"),
     "a condition in words": ({"Condition": "1"}, "the Condition is no whole number: '1'"),
     "half a condition": ({"Condition": 1.5}, "the Condition is no whole number: 1.5"),
@@ -141,7 +141,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"Condition": None, "success": None},
         "Complete, with neither a Condition nor a success",
     ),
-    "a NUL in the message": ({"Message": "a\0b"}, "NaN, infinity, NUL or broken text"),
+    "a NUL in the message": ({"Message": "a\0b"}, "cannot be stored"),
     "a message without end": ({"Message": "x" * 2**20}, "bytes, and may have 1048576"),
 }
 
