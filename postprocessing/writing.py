@@ -7,7 +7,6 @@ PostgreSQL takes new rows by COPY and everything else as arrays, SQLite takes th
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from zlib import crc32
 from django.db import DataError, IntegrityError, OperationalError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from orchestrator_site.models.event import Note
 from postprocessing import sentences
@@ -308,7 +308,7 @@ class PostgresWriter(Writer):
         return (moment - POSTGRES_EPOCH) // MICROSECOND
 
     def _case(self) -> bytes:
-        return uuid.uuid4().bytes
+        return uuid7().bytes
 
     def _json(self, value: Mapping[str, Any]) -> bytes:
         return JSONB + json.dumps(value, ensure_ascii=False).encode()
@@ -385,7 +385,7 @@ class SqliteWriter(Writer):
         return str(moment.replace(tzinfo=None))
 
     def _case(self) -> str:
-        return uuid.uuid4().hex
+        return uuid7().hex
 
     def _json(self, value: Mapping[str, Any]) -> str:
         return json.dumps(value, ensure_ascii=False)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any, ClassVar
 
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
 
 from postprocessing.companies import Company
 
@@ -46,7 +46,7 @@ class Complaint(models.Model):
 
     company: ClassVar[Company]
 
-    case_id = models.UUIDField(_("case"), default=uuid.uuid4, db_index=True, editable=False)
+    case_id = models.UUIDField(_("case"), default=uuid7, db_index=True, editable=False)
     # Null: none. Any number of complaints may have none, and no two the same.
     numero_radicado = models.CharField(  # noqa: DJ001
         "número de radicado", max_length=RADICADO_LENGTH, null=True

@@ -12,7 +12,6 @@ import logging
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import bson
@@ -43,8 +42,6 @@ NOT_NOW = frozenset(
 HIGHEST = 2**62  # no version of ours, even in a thousand years
 Operation = InsertOne[Any] | UpdateOne | DeleteOne
 Ids = dict[tuple[Place, str], Any]  # by collection and key
-_Way = tuple[Place, Mapping[str, Document], "Future[dict[str, str]]"]
-_UnderWay = tuple[list[_Way], dict[str, str]]
 
 
 class Superseded(door.PyMongoError):
@@ -78,42 +75,33 @@ class Publisher:
         if not by_kind:
             return 0
         self.version += 1
-        sender = ThreadPoolExecutor(1)  # Mongo is slower than we are: we read on meanwhile
-        try:
-            under_way = {name: self._publish(name, keys, sender) for name, keys in by_kind.items()}
-            for name, changed in by_kind.items():
-                problems = self._problems(*under_way[name])
-                self._check_lease()
-                _done(name, changed, changed.keys() - problems.keys())
-                _set_aside(name, changed, problems)
-        finally:
-            sender.shutdown(cancel_futures=True)
+        for name, changed in by_kind.items():
+            problems = self._publish(name, changed)
+            self._check_lease()
+            _done(name, changed, changed.keys() - problems.keys())
+            _set_aside(name, changed, problems)
         MirrorState.went_well(published_at=db_now())
         return sum(map(len, by_kind.values()))
 
-    def _publish(self, name: str, keys: Collection[str], sender: Executor) -> _UnderWay:
-        """What is on its way to Mongo, and what is wrong with documents that are not."""
+    def _publish(self, name: str, keys: Collection[str]) -> dict[str, str]:
+        """Returns what is wrong with those that cannot be written."""
         kind = KINDS.get(name)
         if kind is None:  # of an app, or a version, that is here no more
-            return [], dict.fromkeys(keys, f"nothing here is called {name!r}")
+            return dict.fromkeys(keys, f"nothing here is called {name!r}")
         by_place: dict[Place, dict[str, Document]] = defaultdict(dict)
         for key, document in kind.documents(keys).items():
             by_place[document.place][key] = document
-        return [
-            (place, documents, sender.submit(send, place, documents, self.version, self.ids))
-            for place, documents in by_place.items()
-        ], {}
-
-    def _problems(self, ways: Sequence[_Way], known: Mapping[str, str]) -> dict[str, str]:
-        """Those of the documents that cannot be written, once the others are."""
-        problems = dict(known)
-        for place, documents, answer in ways:
-            try:
-                problems |= answer.result()
-            except Newer as found:
-                self._rise_above(found.version)
-                problems |= send(place, documents, self.version, self.ids)
+        problems: dict[str, str] = {}
+        for place, documents in by_place.items():
+            problems |= self._send(place, documents)
         return problems
+
+    def _send(self, place: Place, documents: Mapping[str, Document]) -> dict[str, str]:
+        try:
+            return send(place, documents, self.version, self.ids)
+        except Newer as found:
+            self._rise_above(found.version)
+            return send(place, documents, self.version, self.ids)
 
     def _rise_above(self, version: int) -> None:
         """Of another publisher under this lease. One with a later lease is given way to; where the
