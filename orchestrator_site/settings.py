@@ -312,7 +312,7 @@ XVIA_PASSWORD = env.str("XVIA_PASSWORD", default="") or (
 )
 
 # Where attachments with the source "folder" are looked for.
-ATTACHMENTS_DIR = Path(env.str("ATTACHMENTS_DIR", default=str(DATA_DIR / "attachments")))
+ATTACHMENTS_DIR = Path(env.str("ATTACHMENTS_DIR", default="") or DATA_DIR / "attachments")
 
 # --- Workers ----------------------------------------------------------------------------------
 WORKER_ID = env.str("WORKER_ID", default=socket.gethostname())
@@ -350,7 +350,7 @@ MIRROR_POLL = timedelta(seconds=env.float("MIRROR_POLL_SECONDS", default=2.0))
 
 # --- Post-processing --------------------------------------------------------------------------
 # Extractors leave files in {company}/oficina_virtual/processed/.
-DOWNLOADS_DIR = Path(env.str("DOWNLOADS_DIR", default=str(DATA_DIR / "downloads")))
+DOWNLOADS_DIR = Path(env.str("DOWNLOADS_DIR", default="") or DATA_DIR / "downloads")
 PQR_MAX_FILE_BYTES = env.int("PQR_MAX_FILE_BYTES", default=4 * 2**20)
 PQR_UPLOADS_IN_FLIGHT = env.int("PQR_UPLOADS_IN_FLIGHT", default=16)
 _PQR_DEMO = ("afinia", "aire")
