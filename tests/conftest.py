@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.db import connections
+from django.db.models import Model
 from django.test import Client
 
 from brain import origin as origin_module
@@ -27,9 +29,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """The origin's table, which Django does not manage."""
-    with django_db_blocker.unblock(), connections["recursos"].schema_editor() as editor:
-        editor.create_model(RecursosExp)
+    """The origin's table, which Django does not manage. What the migrations put into ours is
+    remembered."""
+    with django_db_blocker.unblock():
+        with connections["recursos"].schema_editor() as editor:
+            editor.create_model(RecursosExp)
+        for model in _ours():
+            OF_MIGRATIONS[model] = list(model._base_manager.all())
+    _blocker.append(django_db_blocker)
+
+
+OF_MIGRATIONS: dict[type[Model], list[Model]] = {}
+_blocker: list[Any] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """A test with real transactions ends with empty tables. Whichever comes next in this process
+    finds there again what the migrations put there."""
+    yield
+    is_flushed = any(mark.kwargs.get("transaction") for mark in item.iter_markers("django_db"))
+    if is_flushed and nextitem and _blocker:
+        with _blocker[0].unblock():
+            for model, rows in OF_MIGRATIONS.items():
+                if rows and not model._base_manager.exists():
+                    model._base_manager.bulk_create(rows)
+
+
+def _ours() -> list[type[Model]]:
+    """Those below others first."""
+    names = ("devices", "queues", "brain", "postprocessing")
+    return [model for name in names for model in apps.get_app_config(name).get_models()]
 
 
 @pytest.fixture
