@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -55,6 +56,16 @@ class Entry(NamedTuple):
         if self.is_regular:
             return ""
         return sentences.NAME_NOT_UTF_8 if "\\x" in self.name else sentences.NO_REGULAR
+
+
+@dataclass(frozen=True)
+class FileFault:
+    """What is wrong with a file, or with a record of it: its place in the file, from 1; 0: the
+    file."""
+
+    file: str
+    record: int
+    reason: str
 
 
 class Content(NamedTuple):

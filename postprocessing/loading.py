@@ -33,7 +33,7 @@ from django.db import DatabaseError
 
 from postprocessing import folder, records, sentences
 from postprocessing.companies import Company
-from postprocessing.folder import Entry
+from postprocessing.folder import Entry, FileFault
 from postprocessing.records import Fault, Parsed, Record
 from postprocessing.writing import (
     NO_FAULTS,
@@ -51,15 +51,6 @@ BATCH = 1000  # files, or records
 BATCH_BYTES = 4 * 2**20
 LISTED = 1000  # faults that are told one by one, and warnings
 TRIES = 2  # of a batch: another program may have written a row since it was looked for
-
-
-@dataclass(frozen=True)
-class FileFault:
-    """`record`: its place in the file, from 1; 0: the file."""
-
-    file: str
-    record: int
-    reason: str
 
 
 @dataclass

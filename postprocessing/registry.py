@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import mimetypes
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from postprocessing import keys, sentences
+from postprocessing import keys, records, sentences
 from postprocessing.companies import Company
 from postprocessing.folder import Entry
 from postprocessing.models import S3File, model_of
@@ -28,8 +27,6 @@ FACTS = (
     "updated_at",
 )
 ANY_TYPE = "application/octet-stream"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY = re.compile(r"_(\d{8})_\d{6}(?!\d)")
 Status = S3File.Status
 
 
@@ -172,10 +169,9 @@ class Registry:
     def _day(self, entry: Entry, complaint: _Complaint | None) -> date:
         if complaint and complaint.fecha:
             return complaint.fecha.astimezone(self.company.zone).date()
-        if named := _day_in_name(entry.name):
-            return named
-        changed = EPOCH + timedelta(microseconds=entry.mtime_ns // 1000)
-        return changed.astimezone(self.company.zone).date()
+        if named := records.time_in(entry.name):
+            return named.date()
+        return records.moment_of(entry.mtime_ns).astimezone(self.company.zone).date()
 
     def _complaints(self, numbers: Iterable[str]) -> Mapping[str, _Complaint]:
         """By their number; of several the first that has a date."""
@@ -205,11 +201,3 @@ def type_of(name: str) -> str:
 def _type_of(suffix: str) -> str:
     known, encoding = mimetypes.guess_type(f"x{suffix}")
     return known if known and not encoding and len(known) <= 100 else ANY_TYPE
-
-
-def _day_in_name(name: str) -> date | None:
-    found = _DAY.search(name)
-    try:
-        return datetime.strptime(found[1], "%Y%m%d").date() if found else None
-    except ValueError:
-        return None

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from postprocessing import folder, objects, sentences, transfers
 from postprocessing.companies import Company
-from postprocessing.folder import Entry
+from postprocessing.folder import Entry, FileFault
 from postprocessing.models import S3File
 from postprocessing.models.source_file import NAME_LENGTH
 from postprocessing.registry import End, Registry
@@ -27,15 +27,6 @@ BATCH = 500  # files; of two batches the names are in memory, and of no file the
 ASK_EVERY = 5.0  # seconds, whether to stop
 FIRST = 1000  # faults and warnings that are told one by one
 Status, Source = S3File.Status, S3File.Source
-
-
-@dataclass(frozen=True)
-class FileFault:
-    """`record`: 0, the file itself. As the loader tells its own."""
-
-    file: str
-    record: int
-    reason: str
 
 
 @dataclass

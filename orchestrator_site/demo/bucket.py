@@ -57,7 +57,7 @@ def running() -> Iterator[Server]:
         raise FileNotFoundError("rclone")
     folder = Path(tempfile.mkdtemp(prefix="orchestrator-s3-"))
     (folder / BUCKET).mkdir()
-    port = _free_port()
+    port = free_port()
     access, secret = secrets.token_hex(8), secrets.token_hex(16)
     command = [
         *(str(rclone), "serve", "s3"),
@@ -74,7 +74,7 @@ def running() -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

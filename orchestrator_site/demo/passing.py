@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from brain import cycles
 from brain.models import RecursosExp
 from orchestrator_site.actors import ActorKind, acting_as
 from orchestrator_site.demo import distributing, processing, seeding
+from orchestrator_site.demo.bucket import free_port
 from orchestrator_site.demo.cases import CASES
 from orchestrator_site.demo.distributing import PersonOutcome
 from orchestrator_site.demo.judging import Outcome, judge_all
@@ -75,12 +75,6 @@ def web() -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     with _process("web", "--port", str(port), up=f"{address}/healthz"):
         yield address
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -89,7 +89,7 @@ class Command(ActingCommand):
         own = {
             "DATA_DIR": str(folder),
             "ORIGIN_PATH": str(folder / "origin.sqlite3"),
-            "DEMO_WORLD_URL": f"http://127.0.0.1:{passing.free_port()}",
+            "DEMO_WORLD_URL": f"http://127.0.0.1:{bucket.free_port()}",
         }
         environment = {**settings.ENVIRON, **QUICK, **dict.fromkeys(EMPTY, ""), **own, "DEMO": "1"}
         manage = str(Path(settings.BASE_DIR) / "manage.py")
