@@ -45,6 +45,8 @@ def _embedded_secret(name: str) -> str:
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or _embedded_secret("secret")
 SECRET_KEY_IS_EMBEDDED = not env.str("SECRET_KEY", default="")
+# Of what the database keeps encrypted: the first encrypts, all of them read.
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=[]) or [_embedded_secret("encryption")]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
@@ -337,6 +339,33 @@ SCRAPER_IN_FLIGHT = env.int("SCRAPER_IN_FLIGHT", default=500)  # calls at once f
 # Whose midnight RETRY_AFTER_MIDNIGHT waits for.
 IMSS_TIME_ZONE = env.str("IMSS_TIME_ZONE", default="America/Mexico_City")
 SCRAPER_TIMEOUT = timedelta(seconds=env.int("SCRAPER_TIMEOUT_SECONDS", default=120))
+
+# --- The control plane ------------------------------------------------------------------------
+# What the first signing key is made of; workers hold the same. Later keys: `rotatesigningkey`.
+SCRIPT_SIGNING_SECRET = env.str("SCRIPT_SIGNING_SECRET", default="") or _embedded_secret("signing")
+# Of the sessions that users lend to their jobs; workers hold them too. The first encrypts.
+SESSION_KEYS = env.list("SESSION_KEYS", default=[]) or [_embedded_secret("sessions")]
+JOB_MOST_AGE = timedelta(hours=env.int("JOB_MOST_AGE_HOURS", default=24))  # of an envelope
+JOB_DEADLINE = timedelta(seconds=env.int("JOB_DEADLINE_SECONDS", default=600))  # of a run
+JOBS_AHEAD = env.int("JOBS_AHEAD", default=50)  # of an organisation, given to Redis at a time
+# Besides the public internet: where flows' hosts may be. For sites on one's own network.
+EGRESS_ALLOWED_NETWORKS = tuple(
+    ip_network(text.strip())
+    for text in env.list(
+        "EGRESS_ALLOWED_NETWORKS", default=["127.0.0.0/8", "::1/128"] if DEMO else []
+    )
+)
+# Webhooks go to https addresses on the public internet, and to these networks.
+WEBHOOK_ALLOWED_NETWORKS = tuple(
+    ip_network(text.strip())
+    for text in env.list(
+        "WEBHOOK_ALLOWED_NETWORKS", default=["127.0.0.0/8", "::1/128"] if DEMO else []
+    )
+)
+REGISTRATION_IS_OPEN = env.bool("REGISTRATION_IS_OPEN", default=DEMO)
+# A second wall between organisations, in the database itself. PostgreSQL, and a role that does
+# not own the tables.
+ROW_LEVEL_SECURITY = env.bool("ROW_LEVEL_SECURITY", default=False)
 
 # --- Mongo: the mirror for programs that know nothing else ------------------------------------
 MONGODB_URI = env.str("MONGODB_URI", default="")

@@ -2,29 +2,73 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from orchestrator_site.models import Event
-from queues.browser import scripts
+from brain.models.provider import Provider
+from brain.models.signing_key import SigningKey
+from orchestrator_site.models import Event, Organisation
+from queues.browser import scripts, signing
 
 
 class Flow(models.Model):
-    """One version of a flow. Its steps never change: a change is a new version."""
+    """One version of a flow: what a browser does on a site. Its steps never change: a change is a
+    new version. One without an organisation is ours; an organismo names it."""
 
+    organisation = models.ForeignKey(
+        Organisation,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="flows",
+        verbose_name=_("organisation"),
+    )
+    provider = models.ForeignKey(
+        Provider,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="flows",
+        verbose_name=_("provider"),
+    )
     name = models.SlugField(_("name"), max_length=64)
     version = models.PositiveIntegerField(_("version"), editable=False)
+    label = models.CharField(
+        _("label"), max_length=32, blank=True, help_text=_("Its author's number, such as 1.0.0.")
+    )
+    title = models.CharField(_("title"), max_length=150, blank=True)
+    description = models.TextField(_("description"), blank=True)
+    inputs = models.JSONField(
+        _("inputs"),
+        default=dict,
+        blank=True,
+        help_text=_(
+            'What a run is given, by name: {"invoice": {"type": "string", "required": true}}.'
+        ),
+    )
+    hosts = models.JSONField(
+        _("hosts"),
+        default=list,
+        blank=True,
+        help_text=_("Where a run may go besides its provider's hosts: *.example.com too."),
+    )
     steps = models.JSONField(_("steps"), default=list)
     script = models.TextField(_("script"), editable=False)
     script_hash = models.CharField(_("SHA-256"), max_length=64, editable=False)
+    signature = models.CharField(_("signature"), max_length=64, blank=True, editable=False)
+    key_id = models.CharField(_("signing key"), max_length=64, blank=True, editable=False)
     active = models.BooleanField(_("active"), default=False, editable=False)
     notes = models.TextField(_("notes"), blank=True)
     created_by = models.CharField(_("created by"), max_length=150, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     activated_at = models.DateTimeField(_("activated"), null=True, editable=False)
+    approved_by = models.CharField(_("approved by"), max_length=150, blank=True, editable=False)
+    approved_at = models.DateTimeField(_("approved"), null=True, editable=False)
 
     class Meta:
         ordering = ["name", "-version"]
@@ -32,9 +76,23 @@ class Flow(models.Model):
         verbose_name_plural = _("flows")
         permissions = [("activate_flow", "Can activate flows")]
         constraints = [
-            models.UniqueConstraint(fields=["name", "version"], name="flow_one_a_version"),
             models.UniqueConstraint(
-                fields=["name"], condition=Q(active=True), name="flow_one_active_version"
+                fields=["name", "version"],
+                condition=Q(organisation=None),
+                name="flow_one_a_version",
+            ),
+            models.UniqueConstraint(
+                fields=["name"],
+                condition=Q(active=True, organisation=None),
+                name="flow_one_active_version",
+            ),
+            models.UniqueConstraint(
+                fields=["organisation", "name", "version"], name="flow_one_a_version_of_theirs"
+            ),
+            models.UniqueConstraint(
+                fields=["organisation", "provider"],
+                condition=Q(active=True) & ~Q(organisation=None),
+                name="flow_one_active_a_provider",
             ),
         ]
 
@@ -48,32 +106,49 @@ class Flow(models.Model):
             raise ValidationError({"steps": error.messages}) from error
 
     @classmethod
-    def add_version(cls, name: str, steps: list[dict], by: str = "", notes: str = "") -> Flow:
-        """Store the steps as the flow's next version. Raises InvalidSteps, with the place."""
+    def add_version(
+        cls, name: str, steps: list[dict], by: str = "", notes: str = "", **about: Any
+    ) -> Flow:
+        """Store the steps, signed, as the flow's next version; `about`: organisation, provider,
+        label, title, description, inputs, hosts. Raises InvalidSteps, with the place."""
         scripts.validate(steps)
         script = scripts.canonical(steps)
+        key = SigningKey.current().key
         with transaction.atomic():
-            last = cls.objects.filter(name=name).aggregate(last=Max("version"))["last"] or 0
+            versions = cls.objects.filter(name=name, organisation=about.get("organisation"))
+            last = versions.aggregate(last=Max("version"))["last"] or 0
             return cls.objects.create(
                 name=name,
                 version=last + 1,
                 steps=steps,
                 script=script,
                 script_hash=scripts.sha256(script),
+                signature=signing.sign_script(script, key),
+                key_id=key.id,
                 created_by=by,
                 notes=notes,
+                **about,
             )
 
     @classmethod
     def active_version(cls, name: str) -> Flow | None:
-        return cls.objects.filter(name=name, active=True).first()
+        """Of our own flows; those of an organisation are found by their provider."""
+        return cls.objects.filter(name=name, organisation=None, active=True).first()
 
     def activate(self, reason: str = "") -> None:
         """Make this the version that new tasks carry; tasks already queued keep theirs."""
         with transaction.atomic():
-            siblings = type(self).objects.select_for_update().filter(name=self.name)
+            siblings = self.siblings().select_for_update()
             old = siblings.filter(active=True).first()
             siblings.filter(active=True).update(active=False)
             siblings.filter(pk=self.pk).update(active=True, activated_at=timezone.now())
             Event.record([self], f"v{old.version}" if old else "", f"v{self.version}", reason)
         self.active = True
+
+    def siblings(self) -> models.QuerySet[Flow]:
+        """The versions of which one is active: those of our flow's name, or of what an
+        organisation does at a provider."""
+        rows = Flow.objects.filter(organisation=self.organisation_id)
+        if self.organisation_id is None:
+            return rows.filter(name=self.name)
+        return rows.filter(provider=self.provider_id)

@@ -83,6 +83,8 @@ class TramiteTask(LeasedTask):
     flow_version = models.PositiveIntegerField(_("flow version"), default=0)
     script = models.TextField(_("script"), blank=True)
     script_hash = models.CharField(_("script's SHA-256"), max_length=64, blank=True)
+    signature = models.CharField(_("script's signature"), max_length=64, blank=True)
+    key_id = models.CharField(_("signing key"), max_length=64, blank=True)
     status = models.CharField(
         _("status"), max_length=24, choices=Status.choices, default=Status.PENDING
     )
