@@ -14,6 +14,9 @@ PAGE_FAULTS = ("slow", "error500", "cut", "changed_page", "redirected")
 SITE_FAULTS = (*PAGE_FAULTS, "logged_out", "lost_receipt", "refused", "die_after_send")
 INTRANET_FAULTS = (*PAGE_FAULTS, "expire_sessions", "ignore_assign", "steal", "die_after_assign")
 COMPANY_FAULTS = (*PAGE_FAULTS, "expire_sessions")
+PORTAL = "granos"
+# `value` of webhook_answer: the HTTP status; who is told stands for the expediente.
+PORTAL_FAULTS = (*PAGE_FAULTS, "expire_sessions", "webhook_answer")
 LATENCY = "latency"
 
 _MATCHES = """
@@ -61,8 +64,10 @@ def possible(site: str) -> tuple[str, ...]:
     """The faults that a site can have."""
     if site in COMPANIES:
         return COMPANY_FAULTS
+    if site == PORTAL:
+        return PORTAL_FAULTS
     if site not in SITES:
-        raise ValueError(f"no site {site}: {', '.join((*SITES, *COMPANIES))}")
+        raise ValueError(f"no site {site}: {', '.join((*SITES, *COMPANIES, PORTAL))}")
     return INTRANET_FAULTS if site == "intranet" else SITE_FAULTS
 
 

@@ -42,6 +42,13 @@ CREATE TABLE faults (
     value TEXT NOT NULL DEFAULT '',
     UNIQUE (site, fault, expediente)
 );
+CREATE TABLE told (
+    id INTEGER PRIMARY KEY,
+    who TEXT NOT NULL,
+    headers TEXT NOT NULL,
+    body TEXT NOT NULL,
+    at TEXT NOT NULL
+);
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
-from orchestrator_site.demo.world import intranet, madrid, oficina, scrapers, xaloc
+from orchestrator_site.demo.world import granos, intranet, madrid, oficina, scrapers, xaloc
 
 
 def up(request: HttpRequest) -> HttpResponse:
@@ -17,6 +17,7 @@ urlpatterns = [
     path("intranet/xvia-grupoeuropa/public/", include((intranet.urlpatterns, "intranet"))),
     path("sede/xaloc/", include((xaloc.urlpatterns, "xaloc"))),
     path("sede/madrid/", include((madrid.urlpatterns, "madrid"))),
+    path("granos/", include((granos.urlpatterns, "granos"))),
     path("scrapers/", include((scrapers.urlpatterns, "scrapers"))),
     *(
         path(
