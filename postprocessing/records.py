@@ -20,7 +20,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from postprocessing import sentences
 from postprocessing.companies import Company
-from postprocessing.models.complaint import FIELDS, RADICADO_LENGTH
+from postprocessing.fields import FIELDS, RADICADO_LENGTH
 
 # Columns of their own kind; all others are texts. Those that tell of the extraction come first.
 _OWN_KIND = ("numero_radicado", "fecha", "extraction_timestamp")
@@ -60,7 +60,7 @@ _NO_EXTRA: Mapping[str, Any] = {}
 _BOM = b"\xef\xbb\xbf"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
-_FECHA = re.compile(r"(\d{4})([-/])(\d\d)\2(\d\d) (\d\d:\d\d)(:\d\d)?", re.ASCII)
+_FECHA = re.compile(r"\d{4}([-/])\d\d\1\d\d \d\d:\d\d(:\d\d)?", re.ASCII)
 _TIME_IN_NAME = re.compile(r"_(\d{8})_(\d{6})(?=\D|$)", re.ASCII)
 
 
@@ -208,6 +208,8 @@ def _elements(found: Any) -> list[Any]:
 
 
 def _unwrapped(found: dict[str, Any]) -> list[Any]:
+    if found.keys().isdisjoint(WRAPPERS):
+        return [found]
     inner = [found[name] for name in WRAPPERS if name in found]
     if lists := [one for one in inner if isinstance(one, list)]:
         return list(chain.from_iterable(lists))
@@ -280,9 +282,10 @@ class _Parser:
         """The moment, and the company's local time as the hash has it; None and "" for none."""
         if not text:
             return None, ""
-        if found := _FECHA.fullmatch(text.strip()):
-            year, _sign, month, day, time, seconds = found.groups()
-            local = f"{year}-{month}-{day}T{time}{seconds or ':00'}"
+        said = text.strip()
+        if found := _FECHA.fullmatch(said):
+            local = f"{said[:4]}-{said[5:7]}-{said[8:10]}T{said[11:]}"
+            local += "" if found[2] else ":00"
             if moment := self._moment(local):
                 return moment, local
         self._warn(place, "fecha", text)
@@ -367,9 +370,8 @@ def _storable_object(field: str, value: Mapping[str, Any], depth: int = 0) -> di
     return found
 
 
-def _in_a_row(texts: Iterable[str]) -> str:
+def _in_a_row(texts: Sequence[str]) -> str:
     """The texts as one; no other texts, and no other number of them, make the same."""
-    texts = list(texts)
     row = SEPARATOR.join(texts)
     if row.count(SEPARATOR) == len(texts) - 1:
         return row

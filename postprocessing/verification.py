@@ -20,12 +20,13 @@ from django.db.models import Count
 
 from orchestrator_site.clock import db_now
 from orchestrator_site.logs import redact
-from postprocessing import folder, keys, loading, objects, sentences, transfers
+from postprocessing import folder, keys, objects, reader, sentences, transfers
 from postprocessing.companies import Company
+from postprocessing.deciding import Decision, decided
 from postprocessing.folder import Entry
-from postprocessing.loading import Decision, Read
 from postprocessing.models import Difference, Verification, model_of
 from postprocessing.objects import ObjectError, ObjectInfo
+from postprocessing.reading import Read
 from postprocessing.registry import Registry
 from postprocessing.transfers import Content
 from postprocessing.writing import writer_of
@@ -104,7 +105,7 @@ class _Comparison:
         self.row.json_files = len(data)
         regular = [one for one in data if one.is_regular]
         done = 0
-        for batch in loading.read_in_batches(self.company, regular):
+        for batch in reader.read_in_batches(self.company, regular):
             self._look_for(batch)
             done += len(batch)
             self.told(sentences.COMPARING_ROWS, done, len(regular))
@@ -116,9 +117,7 @@ class _Comparison:
         stored = writer.stored(one.identity for file in batch for one in file.latest)
         known = writer.known([file.name for file in batch])
         for file in batch:
-            decisions = Counter(
-                loading.decided(one, stored.get(one.identity)) for one in file.latest
-            )
+            decisions = Counter(decided(one, stored.get(one.identity)) for one in file.latest)
             before = known.get(file.name)
             was_loaded = before is not None and before.is_still(self.files[file.name])
             self._judge(file, decisions, was_loaded)

@@ -10,19 +10,21 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, NamedTuple
+from json.encoder import encode_basestring_ascii
+from typing import Any, ClassVar
 from zlib import crc32
 
 from django.db import DataError, IntegrityError, OperationalError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from orchestrator_site.models.event import Note
 from postprocessing import sentences
 from postprocessing.companies import Company
-from postprocessing.folder import Entry
+from postprocessing.deciding import Change, Stored
 from postprocessing.models import SourceFile, model_of
+from postprocessing.reading import Known
 from postprocessing.records import EPOCH, OF_EXTRACTION, SEPARATOR, TEXTS, Fault, Record
 
 # What a newer extraction writes, and what a row has from its beginning besides.
@@ -30,6 +32,8 @@ CHANGING = (
     *("numero_radicado", "fecha", "extraction_timestamp", "hash_registro", "content_hash"),
     *("file_name", "extra", *TEXTS, "updated_at"),
 )
+# What one writes that says the same: where it was last seen.
+SEEN = ("extraction_timestamp", "file_name", *OF_EXTRACTION)
 COLUMNS = ("case_id", "created_at", *CHANGING)
 SAID = ("numero_radicado", "fecha", "extra", *TEXTS[len(OF_EXTRACTION) :])  # what events name
 STORED = (
@@ -50,45 +54,14 @@ MICROSECOND = timedelta(microseconds=1)
 JSONB = b"\x01"
 BINARY = {
     **dict.fromkeys(("id", "created_at", "updated_at", "fecha", "extraction_timestamp"), "int8"),
-    **dict.fromkeys(("case_id", "extra"), "bytea"),
+    **dict.fromkeys(("loaded_at", "size", "mtime_ns"), "int8"),
+    "records": "int4",
+    **dict.fromkeys(("case_id", "extra", "identities", "faults"), "bytea"),
 }
-
-
-class Stored(NamedTuple):
-    """What is there of a complaint. `id`: 0 where it is only about to be written."""
-
-    id: int
-    identity: str
-    content_hash: str
-    age: tuple[datetime, str]
-
-
-class Change(NamedTuple):
-    """A newer extraction of a row that is there. `is_told`: what the company says has changed."""
-
-    id: int
-    record: Record
-    is_told: bool
 
 
 # The name, bytes, time, number of records and faults of a file, as the database gives them.
 Remembered = tuple[str, int, int, int, str]
-
-
-class Known(NamedTuple):
-    """A file as it was when it was last read. `records`: those that are in the table."""
-
-    name: str
-    size: int
-    mtime_ns: int
-    sha256: str
-    records: int
-    identities: tuple[str, ...]  # what their complaints are known by
-    faults: tuple[Fault, ...]
-
-    def is_still(self, entry: Entry) -> bool:
-        """Whether it need not be read."""
-        return self.mtime_ns == entry.mtime_ns and self.size == entry.size and entry.is_regular
 
 
 def writer_of(company: Company) -> Writer:
@@ -107,7 +80,6 @@ def is_of_a_record(error: Exception) -> bool:
 class Writer:
     """Into one company's table."""
 
-    reads_ahead: ClassVar[bool]  # whether it pays to read the next files while rows are written
     no_extra: ClassVar[str | bytes]
 
     def __init__(self, company: Company) -> None:
@@ -116,6 +88,7 @@ class Writer:
         self.connection: BaseDatabaseWrapper = connections[self.using]
         quote = self.connection.ops.quote_name
         self.table, self.files = (quote(one._meta.db_table) for one in (self.model, SourceFile))
+        self._is_ours = f"empresa = '{company.name}'"
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -131,13 +104,12 @@ class Writer:
 
     def known(self, names: Sequence[str]) -> dict[str, Known]:
         """The files of these names that were read before, by name."""
-        rows = self._found(self.files, KNOWN, "filename", names, f"empresa = '{self.company.name}'")
-        return {
-            row[0]: Known(*row)._replace(
-                identities=tuple(json.loads(row[5])), faults=faults_of(row[6])
-            )
-            for row in rows
-        }
+        rows = self._found(self.files, KNOWN, "filename", names, self._is_ours)
+        found = (
+            Known._make((*same, tuple(json.loads(identities)), faults_of(faults)))
+            for *same, identities, faults in rows
+        )
+        return {one.name: one for one in found}
 
     def remembered(self) -> dict[str, Remembered]:
         """All files of the company that were read before, by name: a hundred bytes or two each."""
@@ -149,21 +121,29 @@ class Writer:
 
     def stored(self, identities: Iterable[str]) -> dict[str, Stored]:
         """The rows of these complaints, by identity; those that are not there are left out."""
+        rows = self._of(identities, STORED)
+        found = (
+            Stored(pk, radicado or f" {known_by}", content, (self._moment(at), file_name))
+            for pk, radicado, known_by, content, at, file_name in rows
+        )
+        return {one.identity: one for one in found}
+
+    def there(self, identities: Iterable[str]) -> set[str]:
+        """Those of which there is a row."""
+        rows = self._of(identities, ("numero_radicado", "hash_registro"))
+        return {radicado or f" {known_by}" for radicado, known_by in rows}
+
+    def _of(self, identities: Iterable[str], columns: Sequence[str]) -> list[tuple[Any, ...]]:
         radicados, hashes = set(), set()
         for one in identities:
             if one.startswith(" "):
                 hashes.add(one[1:])
             else:
                 radicados.add(one)
-        rows = [
-            *self._found(self.table, STORED, "numero_radicado", radicados),
-            *self._found(self.table, STORED, "hash_registro", hashes, "numero_radicado IS NULL"),
+        return [
+            *self._found(self.table, columns, "numero_radicado", radicados),
+            *self._found(self.table, columns, "hash_registro", hashes, "numero_radicado IS NULL"),
         ]
-        found = (
-            Stored(pk, radicado or f" {known_by}", content, (self._moment(at), file_name))
-            for pk, radicado, known_by, content, at, file_name in rows
-        )
-        return {one.identity: one for one in found}
 
     # --- What is written ------------------------------------------------------------------------
 
@@ -177,22 +157,22 @@ class Writer:
         now = self._told(timezone.now())
         told = {one.id: one.record for one in changes if one.is_told}
         before = self._found(self.table, ("id", "case_id", *SAID), "id", told)
-        if changes:
-            self._change([(one.id, *self._row(one.record, now)) for one in changes])
+        if told:
+            self._change(CHANGING, [(pk, *self._row(one, now)) for pk, one in told.items()])
+        if seen := [self._seen(one.id, one.record) for one in changes if not one.is_told]:
+            self._change(SEEN, seen)
         self._note(told, before)
+
+    def _seen(self, pk: int, record: Record) -> Row:
+        values = record.values[: len(OF_EXTRACTION)]
+        return (pk, self._told(record.extracted_at), record.file_name, *values)
 
     def keep(self, files: Iterable[Known]) -> None:
         """What is known of these files from now on."""
         by_name = {one.name: one for one in files}
-        rows = [
-            (
-                *one[:5],
-                json.dumps(one.identities),
-                json.dumps([fault._asdict() for fault in one.faults]) if one.faults else "[]",
-            )
-            for one in by_name.values()
-        ]
-        if rows:
+        if rows := [
+            (*one[:5], _listed(one.identities), stored_of(one.faults)) for one in by_name.values()
+        ]:
             self._keep(rows)
 
     def _row(self, record: Record, now: Any) -> Row:
@@ -266,8 +246,8 @@ class Writer:
         """`COLUMNS` of new rows."""
         raise NotImplementedError
 
-    def _change(self, rows: Sequence[Row]) -> None:
-        """Keys, and `CHANGING`. A row of the same content was not updated, but seen again."""
+    def _change(self, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Keys, and these columns of theirs."""
         raise NotImplementedError
 
     def _keep(self, rows: Sequence[Row]) -> None:
@@ -276,7 +256,6 @@ class Writer:
 
 
 class PostgresWriter(Writer):
-    reads_ahead = True
     no_extra = JSONB + b"{}"
 
     def _lock(self) -> None:
@@ -316,35 +295,50 @@ class PostgresWriter(Writer):
     def _insert(self, rows: Sequence[Row]) -> None:
         self._copy(self.table, COLUMNS, rows)
 
-    def _change(self, rows: Sequence[Row]) -> None:
-        name, columns = f"changed_{self.company.name}", ("id", *CHANGING)
+    def _change(self, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        name, all_columns = f"changed_{self.company.name}_{len(columns)}", ("id", *columns)
         self._sent(
             f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ON COMMIT DELETE ROWS"
-            f" AS SELECT {', '.join(columns)} FROM {self.table} WITH NO DATA"
+            f" AS SELECT {', '.join(all_columns)} FROM {self.table} WITH NO DATA"
         )
         self._sent(f"DELETE FROM {name}")  # of an earlier change in this transaction
-        self._copy(name, columns, rows)
-        *assigned, _last = (f"{column} = new.{column}" for column in CHANGING)
-        assigned.append(
-            f"updated_at = CASE WHEN {self.table}.content_hash = new.content_hash"
-            f" THEN {self.table}.updated_at ELSE new.updated_at END"
-        )
+        self._copy(name, all_columns, rows)
+        assigned = ", ".join(f"{column} = new.{column}" for column in columns)
         where = f"{self.table}.id = new.id"
-        self._sent(f"UPDATE {self.table} SET {', '.join(assigned)} FROM {name} new WHERE {where}")
+        self._sent(f"UPDATE {self.table} SET {assigned} FROM {name} new WHERE {where}")
 
     def _keep(self, rows: Sequence[Row]) -> None:
+        """Nobody else adds files meanwhile: each is there already, or is not."""
+        names = [row[0] for row in rows]
+        before = self._found(self.files, ("filename",), "filename", names, self._is_ours)
+        there = {name for (name,) in before}
+        self._keep_again([row for row in rows if row[0] in there])
+        now = self._told(timezone.now())
+        new = [
+            (self.company.name, now, *row[:5], JSONB + row[5].encode(), JSONB + row[6].encode())
+            for row in rows
+            if row[0] not in there
+        ]
+        self._copy(self.files, OF_FILE, new)
+
+    def _keep_again(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
         kinds = ("text", "bigint", "bigint", "text", "int", "jsonb", "jsonb")
         arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
+        assigned = ", ".join(f"{name} = new.{name}" for name in KNOWN[1:])
         sql = (
-            f"INSERT INTO {self.files} ({', '.join(OF_FILE)})"
-            f" SELECT %s, %s, new.* FROM unnest({arrays}) AS new"
-            f" ON CONFLICT (empresa, filename) DO UPDATE SET {_replaced(OF_FILE[1:])}"
+            f"UPDATE {self.files} SET loaded_at = %s, {assigned}"
+            f" FROM unnest({arrays}) AS new ({', '.join(KNOWN)})"
+            f" WHERE {self.files}.filename = new.filename AND {self._is_ours}"
         )
         values = [array_of(column) for column in zip(*rows, strict=True)]
-        self._sent(sql, [self.company.name, timezone.now(), *values])
+        self._sent(sql, [timezone.now(), *values])
 
-    def _copy(self, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """In binary: half the time of text on our side, and less than that on PostgreSQL's."""
+        if not rows:
+            return
         sql = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
         with (
             self.connection.wrap_database_errors,
@@ -361,7 +355,6 @@ class PostgresWriter(Writer):
 
 
 class SqliteWriter(Writer):
-    reads_ahead = False  # the two would wait for each other at every row
     no_extra = "{}"
 
     def _lock(self) -> None:
@@ -394,12 +387,10 @@ class SqliteWriter(Writer):
         marks = ", ".join(["%s"] * len(COLUMNS))
         self._sent(f"INSERT INTO {self.table} ({', '.join(COLUMNS)}) VALUES ({marks})", rows)
 
-    def _change(self, rows: Sequence[Row]) -> None:
-        *assigned, _last = (f"{name} = %s" for name in CHANGING)
-        assigned.append("updated_at = CASE WHEN content_hash = %s THEN updated_at ELSE %s END")
-        place = CHANGING.index("content_hash")
-        turned = [(*new, new[place], now, pk) for pk, *new, now in rows]
-        self._sent(f"UPDATE {self.table} SET {', '.join(assigned)} WHERE id = %s", turned)
+    def _change(self, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        assigned = ", ".join(f"{name} = %s" for name in columns)
+        turned = [(*new, pk) for pk, *new in rows]
+        self._sent(f"UPDATE {self.table} SET {assigned} WHERE id = %s", turned)
 
     def _keep(self, rows: Sequence[Row]) -> None:
         marks = ", ".join(["%s"] * len(OF_FILE))
@@ -422,6 +413,15 @@ def _replaced(columns: Iterable[str]) -> str:
 def faults_of(stored: str) -> tuple[Fault, ...]:
     """Of a file, as they are stored."""
     return () if stored == NO_FAULTS else tuple(Fault(**one) for one in json.loads(stored))
+
+
+def stored_of(faults: Iterable[Fault]) -> str:
+    return json.dumps([one._asdict() for one in faults]) if faults else NO_FAULTS
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """As JSON, which takes `json.dumps` three times as long."""
+    return f"[{', '.join(map(encode_basestring_ascii, texts))}]"
 
 
 def array_of(values: Sequence[Any]) -> str:

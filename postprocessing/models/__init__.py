@@ -1,7 +1,7 @@
 """Models of complaints, their files, the objects made of them, and of what was done with them."""
 
+from postprocessing.fields import FIELDS
 from postprocessing.models.complaint import (
-    FIELDS,
     Complaint,
     OvAfinia,
     OvAire,

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from django.db import connection
 
-from postprocessing import loading
+from postprocessing import loading, reading
 from postprocessing.models import OvAfinia
 from postprocessing.writing import CHANGING, COLUMNS
 from tests.bench.support import complaint_files, inside
@@ -111,7 +111,7 @@ def copy(rows: bytes) -> None:
 def bulk_create(rows: list[OvAfinia]) -> None:
     OvAfinia.objects.bulk_create(
         rows,
-        batch_size=loading.BATCH,
+        batch_size=reading.BATCH,
         update_conflicts=True,
         unique_fields=["hash_registro"],
         update_fields=[name for name in CHANGING if name != "hash_registro"],

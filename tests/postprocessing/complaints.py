@@ -50,7 +50,8 @@ def file_name(number: int, at: datetime = EXTRACTED) -> str:
 def put(company: Company | str, name: str, content: Any) -> Path:
     """A file of the company: bytes and texts as they are, everything else as JSON."""
     folder = (company_called(company) if isinstance(company, str) else company).folder
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
     if not isinstance(content, (bytes, str)):
         content = json.dumps(content, ensure_ascii=False, indent=2)
     path = folder / name

@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from orchestrator_site.models import Event
-from postprocessing import loading, sentences
+from postprocessing import loading, reader, reading, sentences
 from postprocessing.loading import FileFault, Loaded
 from postprocessing.models import OvAfinia, OvAire, SourceFile, company_called
 from tests.postprocessing import complaints
@@ -159,7 +159,7 @@ def test_of_one_file_the_last_record_of_a_complaint_counts() -> None:
 
 
 def test_a_dry_run_tells_what_would_be_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "BATCH", 20)
+    monkeypatch.setattr(reading, "BATCH", 20)
     complaints.put_documented()
     assert load(dry_run=True) == (102, 3, 76, 0)
     assert not OvAfinia.objects.exists() and not SourceFile.objects.exists()
@@ -195,6 +195,31 @@ def test_what_is_known_of_a_file_is_what_it_was_when_it_was_read() -> None:
     assert known("a.json").loaded_at == row.loaded_at
 
 
+def test_new_files_and_changed_ones_of_one_batch_are_both_known() -> None:
+    put_complaint(AFINIA, 1)
+    load()
+    paths = [put_complaint(AFINIA, 1, estado_solicitud="Cerrado"), put_complaint(AFINIA, 2)]
+    put(AFINIA, "b.json", [complaint(3), 'x"\\'])
+    assert load() == (2, 1, 0, 1)
+    for path in paths:
+        row, found = known(path.name), path.stat()
+        assert (row.size, row.mtime_ns, row.faults) == (found.st_size, found.st_mtime_ns, [])
+    assert known(file_name(2)).identities == [complaint(2)["numero_radicado"]]
+    assert load() == (0, 0, 3, 1)
+
+
+def test_a_load_whose_files_another_process_reads_ends_with_the_same_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    complaints.put_documented()
+    first, alone = load(), rows()
+    OvAfinia.objects.all().delete()
+    SourceFile.objects.all().delete()
+    monkeypatch.setattr(reader, "PAYS", 100)
+    monkeypatch.setattr(reader, "AT_FIRST", 50)
+    assert (load(), rows()) == (first, alone)
+
+
 def test_asked_for_files_are_read_whatever_is_known_of_them() -> None:
     put_complaint(AFINIA, 1)
     put_complaint(AFINIA, 2)
@@ -207,7 +232,7 @@ def test_asked_for_files_are_read_whatever_is_known_of_them() -> None:
 
 
 def test_a_load_that_is_stopped_is_ended_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "BATCH", 2)
+    monkeypatch.setattr(reading, "BATCH", 2)
     for number in range(9):
         put_complaint(AFINIA, number)
     told: list[tuple[int, int]] = []

@@ -15,7 +15,7 @@ import pytest
 from django.db import connections
 
 from orchestrator_site.models import Event
-from postprocessing import loading
+from postprocessing import loading, reading
 from postprocessing.models import OvAfinia, SourceFile, company_called
 from tests.postprocessing.complaints import EXTRACTED, STATES, put_complaint
 
@@ -28,7 +28,7 @@ def test_a_load_that_is_killed_again_and_again_ends_with_every_row_once(
     tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.DOWNLOADS_DIR = tmp_path
-    monkeypatch.setattr(loading, "BATCH", 10)
+    monkeypatch.setattr(reading, "BATCH", 10)
     afinia = company_called("afinia")
     for number in range(COMPLAINTS):
         put_complaint(afinia, number)
