@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.fernet import InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
+
+from orchestrator_site.sealing import fernet
 
 
 class Undecipherable(Exception):
     """No key of ours made this token: a key is missing, or the value was changed."""
-
-
-def fernet(secrets: Iterable[str]) -> MultiFernet:
-    """Encrypts with the first secret, reads with any. A secret is text of any length."""
-    return MultiFernet([Fernet(_key(secret)) for secret in secrets])
 
 
 def encrypt(text: str) -> str:
@@ -57,7 +51,3 @@ class EncryptedTextField(models.TextField):
 @lru_cache
 def _ours(secrets: tuple[str, ...]) -> MultiFernet:
     return fernet(secrets)
-
-
-def _key(secret: str) -> bytes:
-    return base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest())

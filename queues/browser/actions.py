@@ -14,7 +14,8 @@ from playwright.async_api import Download, Locator, Page
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-from queues.browser import templating
+from queues.browser import parsing, templating
+from queues.browser.parsers.rows import Row, Unparsable
 from queues.browser.recorder import Recorder
 from queues.browser.runs import Run
 from queues.browser.scripts import PART, UNSTORABLE, Step
@@ -60,6 +61,7 @@ class Action:
     timeout: float  # milliseconds
     text: Mapping[str, str]
     values: dict[str, str] = field(default_factory=dict)
+    parsed: dict[str, list[Row]] = field(default_factory=dict)
     has_receipt: bool = False
 
     @property
@@ -276,6 +278,23 @@ async def _collect(action: Action) -> None:
     action.values[action.text["as"]] = json.dumps(rows, ensure_ascii=False)
 
 
+async def _parse(action: Action) -> None:
+    """Turn a file that this run downloaded into rows of `parsed-data.json`."""
+    name = action.text["file"]
+    kept = [one for one in action.recorder.artifacts if one.kind in ("download", "receipt")]
+    found = [one.path for one in kept if name in (one.name, one.path.name)]
+    if not found:
+        raise StepFailed("payload", f"no file {name} was downloaded before", is_ours=True)
+    try:
+        rows = await parsing.rows_of(action.text["parser"], found[-1], action.timeout / 1000)
+    except Unparsable as error:
+        raise StepFailed("site", f"{name}: {error}") from error
+    except TimeoutError as error:
+        raise StepFailed("site", f"{name}: the parser took too long") from error
+    action.parsed[action.text.get("as", action.text["parser"])] = rows
+    action.recorder.data(action.parsed)
+
+
 def _tidy(text: str) -> str:
     """Without the white space that a page is laid out with; its lines stay."""
     lines = (" ".join(line.split()) for line in UNSTORABLE.sub("\ufffd", text).splitlines())
@@ -296,4 +315,5 @@ VERBS: dict[str, Callable[[Action], Awaitable[None]]] = {
     "download_all": _download_all,
     "read": _read,
     "collect": _collect,
+    "parse": _parse,
 }

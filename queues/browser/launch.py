@@ -26,6 +26,15 @@ QUIET = (
     "--disable-sync",
     "--no-first-run",
 )
+# For runs that may go to their hosts only: nothing looks a name up or goes past the proxy of its
+# context, and what has none goes nowhere.
+CONFINED = (
+    "--disable-quic",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--proxy-server=socks5://127.0.0.1:9",
+    "--proxy-bypass-list=<-loopback>",
+)
 MISSING = (
     "No browser was found{where}. Install one with `{python} -m playwright install --with-deps "
     "chromium`, or on Debian with `apt-get install chromium`."

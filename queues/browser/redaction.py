@@ -6,24 +6,33 @@ import html
 import json
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 MARK = "[REDACTED]"
 LINES = (".trace", ".network", ".stacks")
+BEGINNING = 24  # letters by which a long word is known
+REST = r"""[^\s"'<>;,]*"""
 NEVER = re.compile(r"(?!)")
 
 
 class Redactor:
     """Knows the secrets of one run."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        longest_first = sorted({s for s in secrets if s.strip()}, key=len, reverse=True)
-        pattern = "|".join("".join(map(_spellings, secret)) for secret in longest_first)
-        self.is_needed = bool(pattern)
-        self._text = re.compile(pattern) if pattern else NEVER
-        self._bytes = re.compile(pattern.encode()) if pattern else re.compile(b"(?!)")
+    def __init__(self, secrets: Iterable[str], words: Iterable[str] = ()) -> None:
+        """`words`: secrets of one word, which may be long and many, such as cookies: a long one is
+        known by its first letters, and goes with all that follows up to the word's end."""
+        kinds = {secret: _pattern for secret in secrets} | {word: _word_pattern for word in words}
+        longest_first = sorted(filter(str.strip, kinds), key=len, reverse=True)
+        self._pattern = "|".join(kinds[secret](secret) for secret in longest_first)
+        self.is_needed = bool(self._pattern)
+        self._text = re.compile(self._pattern) if self.is_needed else NEVER
+
+    @cached_property
+    def _bytes(self) -> re.Pattern[bytes]:
+        return re.compile(self._pattern.encode()) if self.is_needed else re.compile(b"(?!)")
 
     def text(self, text: str) -> str:
         return self._text.sub(MARK, text)
@@ -59,6 +68,14 @@ class Redactor:
         if isinstance(value, dict):
             return {self.text(key): self._walk(item) for key, item in value.items()}
         return value
+
+
+def _pattern(secret: str) -> str:
+    return "".join(map(_spellings, secret))
+
+
+def _word_pattern(word: str) -> str:
+    return _pattern(word[:BEGINNING]) + (REST if len(word) > BEGINNING else "")
 
 
 def _spellings(char: str) -> str:

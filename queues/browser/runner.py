@@ -13,8 +13,10 @@ from playwright.async_api import Browser, BrowserContext, Dialog, Page, Request,
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-from queues.browser import actions, scripts
+from queues.browser import actions, egress, scripts
 from queues.browser.actions import Action, StepFailed
+from queues.browser.egress import Egress
+from queues.browser.parsers.rows import Row
 from queues.browser.recorder import LOADING, Recorder
 from queues.browser.redaction import Redactor
 from queues.browser.runs import Outcome, Run, StepEvent
@@ -29,11 +31,11 @@ STAYS = frozenset(
     | {"download_all"}
 )
 # Such a step changes nothing that a picture would show.
-READS = frozenset({"read", "collect"})
+READS = frozenset({"read", "collect", "parse"})
 # Not a failure of the site: a download, or a navigation that another one overtook.
 HARMLESS = ("net::ERR_ABORTED",)
 GONE = ("has been closed", "Connection closed", "crashed")
-LOST = "lease lost"
+UNUSABLE = "Error setting storage state"
 ARRIVAL = 1.5  # seconds that a page has to arrive once its answer is known to be an error
 OVER = "the run's deadline is over"
 
@@ -60,8 +62,8 @@ class Runner:
         """`deadline`: seconds from now."""
         self.run = run
         self.host = host
-        self.redactor = Redactor(run.secrets.values())
-        self.recorder = Recorder(run.folder, self.redactor)
+        self.redactor = Redactor(run.secrets.values(), run.hidden)
+        self.recorder = Recorder(run.folder, self.redactor, run.numbered)
         self.started = time.monotonic()
         self.ends_at = self.started + deadline
         self.is_crashed = False
@@ -69,7 +71,10 @@ class Runner:
         self._failed_step: int | None = None
         self._begun = self._confirmed = self._receipt = False
         self._values: dict[str, str] = {}
+        self._parsed: dict[str, list[Row]] = {}
         self._context: BrowserContext | None = None
+        self._egress: Egress | None = None
+        self._number = 0  # of the step that is under way
         self._storage_state: dict[str, Any] | None = None
         self._stop: StepFailed | None = None  # ends the run
         self._trouble: StepFailed | None = None  # ends the step
@@ -79,6 +84,10 @@ class Runner:
         """End the run as soon as it can be; nothing irrevocable is begun after this."""
         self._stop = self._stop or failure
         self._interrupted.set()
+
+    def stopped(self) -> StepFailed:
+        """What the caller's wish to end the run is told as."""
+        return StepFailed("infrastructure", self.run.when_stopped, is_ours=True)
 
     def refused(self, failure: StepFailed) -> Outcome:
         """The outcome of a run that could not begin."""
@@ -126,6 +135,7 @@ class Runner:
         self._context = context = await browser.new_context(
             accept_downloads=True,
             storage_state=self.run.storage_state,  # type: ignore[arg-type]
+            **await self._confined(),
         )
         await context.add_init_script(ONE_WINDOW)
         if self.run.trace:
@@ -136,6 +146,16 @@ class Runner:
         page.on("requestfailed", self._note_broken)
         page.on("crash", self._note_crash)
         return page
+
+    async def _confined(self) -> dict[str, Any]:
+        """What makes a context go to the run's hosts alone."""
+        if self.run.hosts is None:
+            return {}
+        self._egress = Egress(self.run.hosts, self.run.networks, self._note_refused)
+        await self._egress.open()
+        # A bypass of its own, or Chromium would go past the proxy to what is on this machine.
+        proxy = {"server": self._egress.address, "bypass": "<-loopback>"}
+        return {"proxy": proxy, "service_workers": "block"}
 
     async def _keep_session(self, context: BrowserContext) -> None:
         """All is done: what goes wrong from here on does not undo it."""
@@ -148,6 +168,7 @@ class Runner:
             await self._step(number, step, page, number in pictured)
 
     async def _step(self, number: int, step: Step, page: Page, is_pictured: bool) -> None:
+        self._number = number
         began = time.monotonic()
         text: dict[str, str] = {}
         failure = None
@@ -173,7 +194,17 @@ class Runner:
         if step["do"] == "expect":
             standard = min(standard, actions.EXPECT_TIMEOUT)
         timeout = max(min(step.get("timeout", standard), self._remaining()), 0.001) * 1000
-        return Action(step, page, self.run, self.recorder, number, timeout, text, self._values)
+        return Action(
+            step,
+            page,
+            self.run,
+            self.recorder,
+            number,
+            timeout,
+            text,
+            self._values,
+            self._parsed,
+        )
 
     async def _carry_out(self, action: Action) -> None:
         if action.step.get("irrevocable"):
@@ -209,7 +240,7 @@ class Runner:
         """Ask for the permit to take the irrevocable step."""
         await self._guarded(self._rehearse(action))
         if not await self._guarded(self.host.permit()):
-            self._stop = StepFailed("infrastructure", LOST, is_ours=True)
+            self._stop = self.stopped()
             raise self._stop
         self._begun = True
         self.recorder.log("permitted: the irrevocable step begins")
@@ -252,8 +283,10 @@ class Runner:
         if self.is_crashed or any(word in first for word in GONE):
             self.is_crashed = True
             return StepFailed("infrastructure", "the browser died", is_ours=True)
+        if UNUSABLE in first:
+            return StepFailed("session", "the browser refuses the session's cookies", is_ours=True)
         if "net::" in first:
-            return _unreachable(first)
+            return self._unreachable(first, first.partition(" at ")[2])
         # Where a complaint was looked for, the author's words are about that one.
         is_ours = "unless" in step
         if not isinstance(error, PlaywrightTimeout):
@@ -305,7 +338,22 @@ class Runner:
     def _note_broken(self, request: Request) -> None:
         fault = request.failure or ""
         if fault not in HARMLESS and _is_of_the_page(request):
-            self._interrupt(_unreachable(fault), request.frame.page)
+            self._interrupt(self._unreachable(fault, request.url), request.frame.page)
+
+    def _note_refused(self, host: str) -> None:
+        """Whatever in the page wanted to go there: it is told, and the run goes on."""
+        message = egress.REFUSED.format(host=host)
+        self.recorder.log(message)
+        self.host.note(StepEvent(self._number, "egress", host, False, 0.0, message))
+
+    def _unreachable(self, fault: str, url: str) -> StepFailed:
+        """Why a page did not come. One that the run may not go to ends it for good."""
+        if self._egress and (refusal := self._egress.refusal(url)):
+            self._stop = self._stop or StepFailed("payload", refusal, is_ours=True)
+            return self._stop
+        code = fault[fault.find("net::") :].split(" ")[0]
+        told = self._egress.faults.get(egress.host_of(url), "") if self._egress else ""
+        return StepFailed("site", f"the site cannot be reached: {told or code}", is_ours=True)
 
     def _note_crash(self, page: Page) -> None:
         self.is_crashed = True
@@ -330,6 +378,8 @@ class Runner:
             await self._bounded(self.recorder.stop_trace(context), FAREWELL)
         if context and not await self._bounded(context.close(), 3):
             self.is_crashed = True
+        if self._egress:
+            self._egress.close()
         ending = f"failed: {self._failure.message}" if self._failure else "ok"
         self.recorder.log(f"ended after {time.monotonic() - self.started:.1f} s, {ending}")
 
@@ -369,8 +419,3 @@ def _is_of_the_page(request: Request) -> bool:
     with suppress(PlaywrightError):  # a request may outlive its frame, or have none
         return request.is_navigation_request() and request.frame.parent_frame is None
     return False
-
-
-def _unreachable(fault: str) -> StepFailed:
-    code = fault[fault.find("net::") :].split(" ")[0]
-    return StepFailed("site", f"the site cannot be reached: {code}", is_ours=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["log", "screenshot", "trace", "download", "receipt"]
+Kind = Literal["log", "screenshot", "trace", "download", "receipt", "data"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class Run:
     trace: bool = True
     pictures: bool = True  # of what goes well; of a failure there always is one
     keep_session: bool = False  # whether the outcome is to carry the storage_state
+    hosts: Sequence[str] | None = None  # the only ones that it may go to; None: anywhere
+    networks: Sequence[IPv4Network | IPv6Network] = ()  # where these may be, not being public
+    hidden: Sequence[str] = field(default=(), repr=False)  # words that nothing may show
+    numbered: bool = False  # pictures are screenshot-0.png, screenshot-1.png ...
+    when_stopped: str = "lease lost"  # what a run says that its caller ended
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from queues.browser import templating
+from queues.browser.parsers import PARSERS
 
 ERROR_CLASSES = (
     "business",
@@ -63,6 +64,7 @@ VERBS: Mapping[str, Verb] = {
     "download_all": Verb(("selector",)),
     "read": Verb(("selector", "as")),
     "collect": Verb(("selector", "parts", "as")),
+    "parse": Verb(("file", "parser"), optional=("as",)),
 }
 COMMON = ("do", "error", "message", "optional", "timeout")
 FLAGS = ("irrevocable", "confirms", "absent", "receipt", "optional")
@@ -205,6 +207,8 @@ def _parts_problems(parts: Any) -> Iterator[str]:
 def _text_problems(key: str, value: str) -> Iterator[str]:
     if key == "error" and value not in ERROR_CLASSES:
         yield f"unknown error class {value!r}; known are {', '.join(ERROR_CLASSES)}"
+    if key == "parser" and value not in PARSERS:
+        yield f"unknown parser {value!r}; known are {', '.join(PARSERS)}"
     for problem in templating.problems(value):
         yield f"{key}: {problem}"
     holds_secret = any(name.startswith("secret.") for name in templating.names(value))

@@ -11,8 +11,8 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ SHORTEST = 32  # characters of a secret
 LONGEST = 2**20  # bytes of an envelope
 INTEGRITY = "Script integrity check failed"
 SIGNATURE = "Script signature verification failed"
+SORTED = json.JSONEncoder(sort_keys=True).encode
 ENVELOPE = "Envelope signature verification failed"
 NO_SESSION = "Session not found"
 
@@ -91,6 +92,13 @@ class Keyring:
             raise SecretRefused(f"The file of signing keys {path} cannot be read.") from error
         return cls(keys)
 
+    def without(self, revoked: Collection[str]) -> Keyring:
+        """The same ring where these keys, by their ids, verify nothing."""
+        if not revoked:
+            return self
+        keys = [replace(k, is_revoked=k.is_revoked or k.id in revoked) for k in self.keys.values()]
+        return type(self)(keys)
+
     def verifies(self, key_id: str, content: bytes, signature: str, now: float) -> bool:
         """In constant time, as far as the content goes."""
         key = self.keys.get(key_id)
@@ -140,7 +148,7 @@ class Envelope:
         parts = [b"sri-envelope-1"]
         for name in COVERED:
             value = getattr(self, name)
-            text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+            text = value if isinstance(value, str) else SORTED(value)
             content = text.encode("utf-8", "surrogatepass")
             parts.append(b"%d:%b" % (len(content), content))
         return b"\n".join(parts)

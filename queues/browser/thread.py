@@ -8,7 +8,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from queues.browser import launch
 from queues.browser.actions import StepFailed
-from queues.browser.runner import LOST, Runner
+from queues.browser.runner import Runner
 from queues.browser.runs import Outcome, Run, StepEvent
 
 logger = logging.getLogger(__name__)
@@ -35,9 +35,13 @@ class BrowserThread:
     For one caller at a time. `execute` may be called from any thread, `close` ends everything.
     """
 
-    def __init__(self, executable: str = "", headless: bool = True) -> None:
+    def __init__(
+        self, executable: str = "", headless: bool = True, flags: Sequence[str] = ()
+    ) -> None:
+        """`flags`: of the browser, besides those of `launch`."""
         self.executable = executable
         self.headless = headless
+        self.flags = flags
         self._engine: Engine | None = None
 
     def execute(
@@ -70,6 +74,10 @@ class BrowserThread:
             self._discard()
         return outcome
 
+    def open(self, timeout: float) -> None:
+        """Start the browser now. Raises what Playwright, or a timeout of so many seconds, says."""
+        self._ready().start().result(timeout)
+
     def close(self) -> None:
         self._discard()
 
@@ -78,7 +86,7 @@ class BrowserThread:
         if self._engine and not self._engine.is_idle(GRACE):
             self._discard()
         if self._engine is None:
-            self._engine = Engine(self.executable, self.headless)
+            self._engine = Engine(self.executable, self.headless, self.flags)
         return self._engine
 
     def _discard(self) -> None:
@@ -148,7 +156,7 @@ class Dialogue:
         if not self.is_aborted and not self.tick():
             self.is_aborted = True
             self.answers_by = min(self.answers_by, time.monotonic() + GRACE)
-            self.engine.call(self.runner.abort, StepFailed("infrastructure", LOST, is_ours=True))
+            self.engine.call(self.runner.abort, self.runner.stopped())
 
     def _heard(self, timeout: float) -> Outcome | None:
         try:
@@ -180,7 +188,7 @@ class Dialogue:
         """The thread does not answer: what is known of the run without it."""
         logger.error("the browser did not answer after its deadline; it is killed")
         if self.is_aborted:
-            return self._as_known("infrastructure", LOST)
+            return self._as_known("infrastructure", self.runner.run.when_stopped)
         return self._as_known("timeout", "the browser did not answer after the run's deadline")
 
     def _as_known(self, error_class: str, message: str) -> Outcome:
@@ -191,9 +199,10 @@ class Dialogue:
 class Engine:
     """A daemon thread with an event loop, Playwright's driver and a browser."""
 
-    def __init__(self, executable: str, headless: bool) -> None:
+    def __init__(self, executable: str, headless: bool, flags: Sequence[str] = ()) -> None:
         self.executable = executable
         self.headless = headless
+        self.flags = flags
         self.runs = 0
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
@@ -206,6 +215,9 @@ class Engine:
     def submit(self, work: Coroutine[Any, Any, Outcome]) -> Future[Outcome]:
         self._work = asyncio.run_coroutine_threadsafe(work, self._loop)
         return self._work
+
+    def start(self) -> Future[Browser]:
+        return asyncio.run_coroutine_threadsafe(self._open(), self._loop)
 
     def call(self, function: Callable[..., object], *args: object) -> None:
         self._loop.call_soon_threadsafe(function, *args)
@@ -243,7 +255,7 @@ class Engine:
             self._browser = await self._playwright.chromium.launch(
                 executable_path=path or None,
                 headless=self.headless,
-                args=launch.arguments(),
+                args=[*launch.arguments(), *self.flags],
                 # A signal to the whole group is the caller's to handle: its run may go on.
                 handle_sigint=False,
                 handle_sigterm=False,

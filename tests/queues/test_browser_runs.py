@@ -106,6 +106,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         kind = "application/pdf" if path in DOWNLOADS else "text/html; charset=utf-8"
         self.send_header("Content-Type", kind)
+        if status == 302:  # "/302?" and where to
+            self.send_header("Location", self.path.partition("?")[2])
         if path in DOWNLOADS and path != "/inline":
             self.send_header("Content-Disposition", 'attachment; filename="original.pdf"')
         if path == "/form":

@@ -30,6 +30,7 @@ GOOD: list[dict[str, Any]] = [
     {"do": "screenshot", "name": "end"},
     {"do": "collect", "selector": "tr", "parts": {"text": "td", "link": "a@href"}, "as": "rows"},
     {"do": "read", "selector": "#number", "as": "registro"},
+    {"do": "parse", "file": "receipt.pdf", "parser": "pdf_text", "as": "text"},
 ]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.recursive(
@@ -39,7 +40,9 @@ JSON = st.recursive(
 )
 STEP = st.fixed_dictionaries(
     {"do": st.sampled_from([*scripts.VERBS, "eval"])},
-    optional={key: TEXT | JSON for key in ("url", "selector", "value", "name", "timeout", "as")}
+    optional={
+        key: TEXT | JSON for key in ("url", "selector", "value", "name", "timeout", "as", "parser")
+    }
     | {"parts": st.dictionaries(TEXT, TEXT, max_size=2) | JSON},
 )
 
