@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.utils.http import is_same_domain
 from django.utils.translation import gettext as _
 
-Network = IPv4Network | IPv6Network
+from orchestrator_site.internet import Address, is_public, unmapped
 
 SCHEMES = ("http", "https")
 # What parsers read differently, a backslash or a line break, could hide another host.
@@ -25,6 +25,24 @@ class AddressRefused(Exception):
 
 class NameUnknown(AddressRefused):
     """The host's name cannot be looked up now."""
+
+
+class OutsideNetworks(AddressRefused):
+    """The host is at an address of none of the allowed networks."""
+
+
+class PublicInternet:
+    """All that is public, as a network among those that are allowed."""
+
+    def __contains__(self, ip: Address) -> bool:
+        return is_public(ip)
+
+    def __str__(self) -> str:
+        return _("the public internet")
+
+
+Network = IPv4Network | IPv6Network | PublicInternet
+PUBLIC = PublicInternet()
 
 
 def check(
@@ -88,7 +106,7 @@ def _looked_up(parts: SplitResult) -> list[str]:
 
 
 def _expect_inside(host: str | None, address: str, networks: Iterable[Network]) -> None:
-    ip = _unmapped(address)
+    ip = unmapped(address)
     if any(ip in network for network in networks):
         return
     text = _(
@@ -96,10 +114,4 @@ def _expect_inside(host: str | None, address: str, networks: Iterable[Network]) 
         " network to SCRAPER_ALLOWED_NETWORKS or its name to SCRAPER_ALLOWED_HOSTS."
     )
     told = ", ".join(map(str, networks)) or _("none")
-    raise AddressRefused(text % {"host": host, "address": ip, "networks": told})
-
-
-def _unmapped(address: str) -> IPv4Address | IPv6Address:
-    """An IPv4 address in IPv6 spelling is judged as what it is."""
-    ip = ip_address(address)
-    return getattr(ip, "ipv4_mapped", None) or ip
+    raise OutsideNetworks(text % {"host": host, "address": ip, "networks": told})

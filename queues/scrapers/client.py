@@ -1,37 +1,31 @@
 """One call to one scraper: the only file that knows its HTTP.
 
-On the standard library's client, since a caller must know exactly what happened: connecting and
-sending are two steps, of which only a failed first one may be repeated; the addresses that were
-checked are the ones connected to; one deadline holds for all of it. A connection is never kept:
-where a scraper closes an idle one under our request, nobody could tell whether it was read.
+A caller must know exactly what happened: connecting and sending are two steps, of which only a
+failed first one may be repeated. A connection is never kept: where a scraper closes an idle one
+under our request, nobody could tell whether it was read.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import socket
-import ssl
 import time
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from functools import cache
-from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
-from typing import Any, cast
-from urllib.parse import SplitResult, urlsplit
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from typing import Any
 
 from django.conf import settings
 
 from orchestrator_site import addresses
 from orchestrator_site.logs import redact
+from queues import connecting
 
-CONNECT_SECONDS = 10.0
 MAX_BODY = 64 * 1024
 MAX_MESSAGE = 500
 MAX_RETRY_AFTER = 3600.0
-PORTS = {"http": 80, "https": 443}
 # Nobody has begun anything there: the address, or what it wants of us, is wrong.
 WRONG_ADDRESS = (401, 403, 404, 405, 410)
 FAILED = ("error", "failed")
@@ -87,7 +81,7 @@ def post(url: str, call: Call, timeout: float | None = None) -> Answer:
 
 def _posted(url: str, call: Call, until: float) -> Answer:
     try:
-        connection = _connected(url, until)
+        connection = connecting.connected(url, addresses.resolve(url), until)
     except addresses.NameUnknown as error:
         return _failed(AnswerKind.UNREACHABLE, error)
     except addresses.AddressRefused as error:
@@ -104,81 +98,11 @@ def _posted(url: str, call: Call, until: float) -> Answer:
         connection.close()
 
 
-def _connected(url: str, until: float) -> socket.socket:
-    """A connection to one of the addresses that were checked. Raises AddressRefused, OSError."""
-    found = addresses.resolve(url)
-    parts = urlsplit(url)
-    connect_until = min(until, time.monotonic() + CONNECT_SECONDS)
-    connection = _first_answering(found, parts.port or PORTS[parts.scheme], connect_until)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if parts.scheme == "http":
-        return connection
-    connection.settimeout(_left(connect_until))
-    name = (parts.hostname or "").rstrip(".")  # not the address: certificates are for names
-    return _tls().wrap_socket(connection, server_hostname=name)
-
-
-def _first_answering(found: list[str], port: int, until: float) -> socket.socket:
-    """Each address has its share of the time: a silent one leaves some for the next."""
-    for tried, address in enumerate(found):
-        try:
-            return socket.create_connection((address, port), _left(until) / (len(found) - tried))
-        except OSError as error:
-            last = error
-    raise last
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """One for all: to read the authorities' certificates anew would cost more than the call."""
-    return ssl.create_default_context()
-
-
 def _asked(connection: socket.socket, url: str, call: Call, until: float) -> Answer:
-    connection.settimeout(_left(until))
-    _send(connection, urlsplit(url), json.dumps(asdict(call)).encode())
-    response = HTTPResponse(cast(socket.socket, _Timed(connection, until)), method="POST")
-    response.begin()
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    body = json.dumps(asdict(call)).encode()
+    response = connecting.posted(connection, url, body, headers, until)
     return _judged(response.status, response.reason, response.headers, _body(response))
-
-
-def _send(connection: socket.socket, parts: SplitResult, body: bytes) -> None:
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "application/json",
-        "Connection": "close",
-    }
-    sender = HTTPConnection(parts.netloc)
-    sender.sock = connection
-    sender.request("POST", target, body, headers)
-
-
-class _Timed(io.RawIOBase):
-    """The bytes of a connection up to a moment, however slowly they drip."""
-
-    def __init__(self, connection: socket.socket, until: float) -> None:
-        self._connection = connection
-        self._until = until
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        """The one thing that HTTPResponse wants of a socket."""
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._connection.settimeout(_left(self._until))
-        return self._connection.recv_into(buffer)
-
-
-def _left(until: float) -> float:
-    """Seconds. Raises TimeoutError where none are left."""
-    left = until - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    return left
 
 
 def _body(response: HTTPResponse) -> bytes:

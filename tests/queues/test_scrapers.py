@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from queues import connecting
 from queues.scrapers import client
 from queues.scrapers.client import Answer, AnswerKind, Call, post
 from queues.scrapers.router import (
@@ -301,7 +302,7 @@ def test_a_refused_port_and_an_unknown_name_are_unreachable() -> None:
 def test_a_port_that_accepts_nobody_is_unreachable_after_the_connect_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(client, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(connecting, "CONNECT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as stack:
         for _ in range(4):  # the backlog is full: more are not answered at all
             waiting = stack.enter_context(socket.socket())
@@ -396,7 +397,7 @@ def test_https_by_the_name_and_not_by_the_address(
     there = scraper(saying(http(DONE)), tls=tls)
     trusting = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
     assert post(f"https://localhost:{there.port}/", CALL).kind is AnswerKind.UNREACHABLE
-    monkeypatch.setattr(client, "_tls", lambda: trusting)
+    monkeypatch.setattr(connecting, "_tls", lambda: trusting)
     assert post(f"https://127.0.0.1:{there.port}/", CALL).kind is AnswerKind.UNREACHABLE
     assert there.requests == []
     assert post(f"https://localhost:{there.port}/", CALL).kind is AnswerKind.ACCEPTED
@@ -410,7 +411,7 @@ def test_https_ends_in_time_and_tells_a_lost_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trusting = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
-    monkeypatch.setattr(client, "_tls", lambda: trusting)
+    monkeypatch.setattr(connecting, "_tls", lambda: trusting)
     for answering in (resetting(), dripping(http(DONE) * 9), lambda line: None):
         there = scraper(answering, tls=tls)
         answer = post(f"https://localhost:{there.port}/", CALL, timeout=0.6)
@@ -421,7 +422,7 @@ def test_https_ends_in_time_and_tells_a_lost_answer(
 def test_a_failed_handshake_is_no_connection(
     scraper: Callable[..., Scraper], monkeypatch: pytest.MonkeyPatch, answering: Answering
 ) -> None:
-    monkeypatch.setattr(client, "CONNECT_SECONDS", 0.4)
+    monkeypatch.setattr(connecting, "CONNECT_SECONDS", 0.4)
     there = scraper(answering, reads=False)
     answer = post(f"https://127.0.0.1:{there.port}/", CALL, timeout=30)
     assert answer.kind is AnswerKind.UNREACHABLE and answer.seconds < 1.5
