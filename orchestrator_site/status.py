@@ -150,6 +150,7 @@ class Update:
         """The values of `columns` of each changed row."""
         connection = connections[self.using]
         update = f"{self.sql} RETURNING {columns.sql}"
+        compiler = Query(self.model).get_compiler(self.using)
         with _as_one(connection):
             if note is None:
                 rows = _fetched(connection, update, self.params)
@@ -159,8 +160,8 @@ class Update:
                 rows = _fetched(connection, sql, [*self.params, *note.common])
             else:
                 rows = _fetched(connection, update, self.params)
-                note.write([columns.of_event(row) for row in rows])
-        compiler = Query(self.model).get_compiler(self.using)
+                known = compiler.apply_converters(rows, columns.converters)
+                note.write([columns.of_event(row) for row in known])
         return list(compiler.apply_converters(rows, columns.converters))
 
 
@@ -189,7 +190,8 @@ class _Text:
         key: Any = self.model._meta.pk
         if self.compiler.connection.vendor == "postgresql":
             return f"{self.quote(key.column)} = ANY(%s)", [list(keys)]
-        return f"{self.quote(key.column)} IN ({', '.join(['%s'] * len(keys))})", list(keys)
+        prepared = [key.get_db_prep_value(one, self.compiler.connection) for one in keys]
+        return f"{self.quote(key.column)} IN ({', '.join(['%s'] * len(keys))})", prepared
 
     def assigned(self, name: str, value: Any) -> tuple[str, Sequence[Any]]:
         field = _field(self.model, name)
@@ -282,7 +284,9 @@ class Columns:
         case_id, key = (list(quoted).index(name) for name in own)
         return Columns(
             sql=", ".join(quoted.values()),
-            converters=compiler.get_converters([field.cached_col for field in fields]),
+            converters=compiler.get_converters(
+                [field.get_col(model._meta.db_table) for field in fields]  # of a key: its target
+            ),
             case_id=quoted[own[0]],
             key=quoted[own[1]],
             of_event=itemgetter(case_id, key),

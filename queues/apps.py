@@ -13,7 +13,7 @@ class QueuesConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         from orchestrator_site import measures, metrics
-        from queues import alerts, doorbell
+        from queues import alerts, doorbell, job_alerts, job_metrics, webhook_alerts
         from queues import metrics as queue_metrics
         from queues.doorbell import Tick
         from queues.mirror import triggers
@@ -27,6 +27,7 @@ class QueuesConfig(AppConfig):
 
         doorbell.register(
             Tick("sweep", "queues.tasks.sweep", "workers"),
+            Tick("webhooks", "queues.tasks.webhook_session", "workers"),
             Tick("scrapers", "queues.tasks.scraper_session", "scrapers", args=(1,)),
             Tick("devices", "queues.tasks.keep_devices", "scrapers"),
             Tick("alerts", "orchestrator_site.alerting.tick", "scrapers"),
@@ -34,7 +35,13 @@ class QueuesConfig(AppConfig):
         for slot in range(1, settings.WORKER_SLOTS + 1):
             name = f"filing worker {slot}"
             doorbell.register(Tick(name, "queues.tasks.tramite_session", "workers", args=(slot,)))
+        if settings.REDIS_URL:
+            doorbell.register(Tick("dispatcher", "queues.tasks.dispatch_session", "workers"))
+        else:
+            for slot in range(1, settings.WORKER_SLOTS + 1):
+                name = f"job worker {slot}"
+                doorbell.register(Tick(name, "queues.tasks.job_session", "workers", args=(slot,)))
         if settings.MONGODB_URI:
             doorbell.register(Tick("mirror", "queues.tasks.mirror_session", "scrapers"))
-        metrics.register(queue_metrics.collect)
-        measures.register(*alerts.MEASURES)
+        metrics.register(queue_metrics.collect, job_metrics.collect)
+        measures.register(*alerts.MEASURES, *job_alerts.MEASURES, *webhook_alerts.MEASURES)

@@ -86,22 +86,39 @@ class LeasedTaskQuerySet(models.QuerySet[Any]):
 
     def take(self, worker: str, ttl: timedelta, limit: int = 1) -> list[Any]:
         """Lease up to `limit` due tasks of this queryset to `worker`, attempt counted."""
-        self._for_write = True
         model: Any = self.model
-        using = self.db
+        told = sentences.TAKEN % {"worker": worker}
+        note = Note.of(model, model.WAITING, model.RUNNING, told)
+        return self._lease(worker, limit, _leasing(model, self.db_to_write, ttl), note)
+
+    def hand_over(self, limit: int = 1) -> list[Any]:
+        """Count the attempt of up to `limit` due tasks of this queryset and make its token, for a
+        transport that knows who takes them: they go on waiting. Its model has `published_at`."""
+        model: Any = self.model
+        return self._lease("", limit, _handing_over(model, self.db_to_write))
+
+    @property
+    def db_to_write(self) -> str:
+        self._for_write = True
+        return self.db
+
+    def _lease(
+        self, worker: str, limit: int, update: Compiled, note: Note | None = None
+    ) -> list[Any]:
+        """Carry `update` out on due tasks; before its parameters go worker and token."""
+        model: Any = self.model
+        using = self.db_to_write
         try:
             due, which = self._due_keys(limit)
         except EmptyResultSet:  # filters that no row can pass
             return []
-        update, constant = _leasing(model, using, ttl)
+        text, constant = update
         lease = Update(
             model,
             using,
-            f"WITH due(key) AS MATERIALIZED ({due}) {update}",
+            f"WITH due(key) AS MATERIALIZED ({due}) {text}",
             [*which, worker, _new_token(model, using), *constant],
         )
-        told = sentences.TAKEN % {"worker": worker}
-        note = Note.of(model, model.WAITING, model.RUNNING, told)
         names = _attributes(model)
         columns = Columns.of(model, using, names)
         taken = [model.from_db(using, names, row) for row in lease.run(columns, note)]
@@ -272,7 +289,22 @@ def _due_of_all(model: type[LeasedTask], using: str, limit: int) -> Compiled:
 
 @lru_cache
 def _leasing(model: type[LeasedTask], using: str, ttl: timedelta) -> Compiled:
-    """The UPDATE that leases what `due` names; before its parameters go worker and token."""
+    """The UPDATE that leases what `due` names."""
+    running = {
+        "status": Literal(str(model.RUNNING)),
+        "lease_expires_at": DatabaseNow(ttl),
+        "started_at": DatabaseNow(),
+    }
+    return _of_due(model, using, running)
+
+
+@lru_cache
+def _handing_over(model: type[LeasedTask], using: str) -> Compiled:
+    return _of_due(model, using, {"published_at": DatabaseNow()})
+
+
+def _of_due(model: type[LeasedTask], using: str, changes: Mapping[str, Any]) -> Compiled:
+    """The UPDATE of what `due` names, whose attempt is counted."""
     connection = connections[using]
     # An array is looked up in the index; a join with what is due may read the whole table.
     keys = "= ANY(ARRAY({}))" if connection.vendor == "postgresql" else "IN ({})"
@@ -283,10 +315,8 @@ def _leasing(model: type[LeasedTask], using: str, ttl: timedelta) -> Compiled:
         {
             "worker": "",
             "lease_token": uuid.UUID(int=0),
-            "status": Literal(str(model.RUNNING)),
             "attempts": F("attempts") + Literal(1),
-            "lease_expires_at": DatabaseNow(ttl),
-            "started_at": DatabaseNow(),
+            **changes,
         },
     )
     _worker, _token, *constant = update.params

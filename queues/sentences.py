@@ -13,6 +13,21 @@ IRREVOCABLE_BEGUN = gettext_noop("irrevocable step begun")
 EXECUTES = gettext_noop("executes")
 STARTED = gettext_noop("started")
 
+# --- Jobs ---------------------------------------------------------------------------------------
+JOB_DONE = gettext_noop("done by %(worker)s")
+WORKER_DIED = gettext_noop("worker %(worker)s died")
+WORKER_UNKNOWN = gettext_noop("nobody knows of the job any more")
+RETURNED = gettext_noop("given back by %(worker)s, which stops")
+CANCEL_CONFIRMED = gettext_noop("ended by %(worker)s before its end")
+CANCEL_UNANSWERED = gettext_noop("no worker confirmed the cancellation")
+SESSION_LENT_AGAIN = gettext_noop("its session lives: lent to the workers again")
+SESSION_RENEWED = gettext_noop("its session was renewed")
+DEADLINE_OVER = gettext_noop("The job's deadline is over")
+JOB_CANCEL_ASKED = gettext_noop("its worker is asked to end it")
+ENVELOPES_REFUSED = gettext_noop("workers refused %(count)d envelopes within an hour: %(why)s")
+JOBS_IN_DOUBT = gettext_noop("jobs in doubt: %(count)d")
+JOB_WAITS = gettext_noop("a job has been due for %(minutes)d minutes")
+
 # --- Appeals ------------------------------------------------------------------------------------
 FILED = gettext_noop("filed")
 LATE_OUTCOME = gettext_noop("late worker's outcome")
@@ -83,6 +98,18 @@ SCHEDULE_LATE = gettext_noop("%(name)s should have run %(minutes)d minutes ago")
 FORSAKEN = gettext_noop(
     "%(name)s is worked from Mongo, and MONGODB_URI is not set: nobody works it"
 )
+
+# --- Webhooks -----------------------------------------------------------------------------------
+WEBHOOK_OUTSIDE = gettext_noop("webhooks go to https addresses on the public internet")
+WEBHOOK_ANSWERED = gettext_noop("answered with status %(status)d")
+WEBHOOK_LATE = gettext_noop("no answer within %(seconds)d seconds")
+WEBHOOK_NO_SECRET = gettext_noop("its secret cannot be read: a key of ENCRYPTION_KEYS is missing")
+WEBHOOK_DISABLED = gettext_noop("the webhook is disabled")
+WEBHOOK_GONE = gettext_noop("it answered with status 410: it wants no more messages")
+WEBHOOK_FAILED_DAYS = gettext_noop("no message arrived for %(days)d days")
+WEBHOOK_FAILED_CALLS = gettext_noop("%(count)d calls in a row failed, over a day or longer")
+WEBHOOK_IS_DISABLED = gettext_noop("webhook %(url)s of %(name)s is disabled: %(why)s")
+WEBHOOK_WAITS = gettext_noop("a message has been waiting to be sent for %(minutes)d minutes")
 
 # --- Told at once where they arise, in the reader's language; the mirror stores them, in English --
 gettext_noop("missing")

@@ -7,12 +7,13 @@ from django.utils.translation import gettext_lazy as _
 from devices.models import Device
 from orchestrator_site.clock import db_now
 from orchestrator_site.verbs import Verb
-from queues import endings, settling
+from queues import endings, jobs, settling
 from queues.mirror import retrying
-from queues.models import DistributionConfig, NbcRecord, QueueEntry
+from queues.models import DistributionConfig, Job, NbcRecord, QueueEntry
 
 Service = Device.Status
 Person = NbcRecord.Status
+OfJob = Job.Status
 
 
 def _give_back(entry: QueueEntry, reason: str) -> bool:
@@ -119,6 +120,54 @@ PERSON_VERBS = (
         NbcRecord.hurry,
         lambda person: person.status == Person.AFTER_MIDNIGHT,
         icon="bolt",
+    ),
+)
+
+JOB_VERBS = (
+    Verb(
+        "cancel",
+        _("Cancel"),
+        _(
+            "A job that waits ends at once. The browser of one that runs is closed as soon as its"
+            " worker hears of it; what it had begun to send goes to a person."
+        ),
+        jobs.cancel,
+        lambda job: job.status in Job.LIVE and job.cancel_asked_at is None,
+        icon="cancel",
+        is_dangerous=True,
+    ),
+    Verb(
+        "retry",
+        _("Try again"),
+        _("The job goes back into the queue, with all attempts."),
+        jobs.retry,
+        lambda job: job.status == OfJob.ERROR,
+        icon="replay",
+    ),
+    Verb(
+        "prioritise",
+        _("Put first"),
+        _("The job goes before the organisation's others that wait."),
+        jobs.prioritise,
+        lambda job: job.status in (OfJob.QUEUED, OfJob.HELD),
+        icon="vertical_align_top",
+    ),
+    Verb(
+        "confirm_done",
+        _("It was done"),
+        _("The job counts as done. It is not run again."),
+        jobs.confirm_done,
+        lambda job: job.status == OfJob.IN_DOUBT,
+        icon="check_circle",
+    ),
+    Verb(
+        "confirm_not_done",
+        _("It was not done: run it"),
+        _("The job goes back into the queue and WILL run. Look at the site first."),
+        jobs.confirm_not_done,
+        lambda job: job.status == OfJob.IN_DOUBT,
+        icon="replay",
+        is_dangerous=True,
     ),
 )
 

@@ -22,9 +22,11 @@ from orchestrator_site.models import Event
 from orchestrator_site.rhythm import Rhythm
 from queues import claims, evidence, sentences
 from queues.browser.runs import Outcome, Run, StepEvent
+from queues.browser.signing import EnvelopeRefused, verify_script
 from queues.browser.thread import BrowserThread
 from queues.errors import ErrorClass
 from queues.models import EvidenceFile, TramiteTask
+from queues.registered import registered
 
 logger = logging.getLogger(__name__)
 SWEEP_EVERY = 5.0  # seconds
@@ -88,8 +90,9 @@ class TramiteWorker:
     def _prepared(self, task: TramiteTask, folder: Path) -> Run | None:
         """What the browser is given; None where that failed, and the task is settled."""
         try:
+            _verify(task)
             return self._run_of(task, folder)
-        except AttachmentDamaged as error:
+        except (EnvelopeRefused, AttachmentDamaged) as error:
             claims.fail(task, ErrorClass.PAYLOAD, str(error))
         except SecretUnavailable as error:
             claims.fail(task, ErrorClass.SESSION, str(error))
@@ -191,6 +194,12 @@ class TramiteWorker:
             folder=folder / "evidence",
             page_timeout=settings.PAGE_TIMEOUT.total_seconds(),
         )
+
+
+def _verify(task: TramiteTask) -> None:
+    """By a key of ours that is in force now. Raises EnvelopeRefused."""
+    keys = registered.keyring()
+    verify_script(task.script, task.script_hash, task.signature, task.key_id, keys)
 
 
 def _fetched(task: TramiteTask, folder: Path) -> dict[str, Path]:

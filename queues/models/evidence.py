@@ -15,6 +15,7 @@ class EvidenceFile(models.Model):
         TRACE = "trace", _("Trace")
         DOWNLOAD = "download", _("Download")
         RECEIPT = "receipt", _("Receipt")
+        DATA = "data", _("Parsed data")
 
     case_id = models.UUIDField(_("case"), db_index=True)
     object_type = models.CharField(_("object type"), max_length=64)

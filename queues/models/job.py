@@ -145,6 +145,10 @@ class Job(LeasedTask):
         return f"{self.provider_name} {self.case_id}"
 
     @property
+    def tone(self) -> str:
+        return self.TONES[self.Status(self.status)]
+
+    @property
     def folder(self) -> str:
         """Where the objects of this attempt are: the documented place, and for repeated ones a
         folder in it."""

@@ -32,10 +32,8 @@ assigning.run_round()
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    machine = Machine(tmp_path)
-    machine.run("migrate", "-v0")
-    return machine
+def machine(migrated: Path, tmp_path: Path) -> Machine:
+    return Machine.like(migrated, tmp_path)
 
 
 @pytest.fixture

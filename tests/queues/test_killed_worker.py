@@ -23,11 +23,10 @@ faults.set_fault("xaloc", "slow", value="{slow}", times={times})
 
 
 @pytest.fixture
-def machine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Machine]:
+def machine(migrated: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Machine]:
     """One queued appeal, and a site whose first pages are slow: time to kill somebody."""
     parts.require("a browser")
-    machine = Machine(tmp_path, TASK_LEASE_SECONDS=str(LEASE))
-    machine.run("migrate", "-v0")
+    machine = Machine.like(migrated, tmp_path, TASK_LEASE_SECONDS=str(LEASE))
     slow, times = getattr(request, "param", (1.5, 3))
     machine.shell(SEED.format(slow=slow, times=times))
     with machine.world():

@@ -277,6 +277,7 @@ def test_a_length_that_is_no_number_is_refused(report: Report, entry: QueueEntry
     as_it_was(entry)
 
 
+@pytest.mark.once
 def test_the_schema_documents_the_signature_and_each_answer(admin_client: Client) -> None:
     schema = admin_client.get("/api/v1/schema/?format=json").json()
     told = schema["paths"]["/api/v1/queue-entries/{document_id}/result"]["post"]

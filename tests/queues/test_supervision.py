@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -16,16 +15,9 @@ from orchestrator_site.stopping import STOP_NOTE
 from tests.machine import Machine, wait_for
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("migrated")
-    Machine(folder).run("migrate", "-v0")
-    return folder
-
-
 @pytest.fixture
 def machine(migrated: Path, tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(shutil.copytree(migrated, tmp_path / "machine"))
+    machine = Machine.like(migrated, tmp_path)
     yield machine
     for process in members(machine):
         process.kill()

@@ -1,4 +1,4 @@
-"""A worker in the foreground: one that files appeals, or one that calls scrapers."""
+"""A worker in the foreground: of appeals, of a scraper's people, or of organisations' jobs."""
 
 from __future__ import annotations
 
@@ -14,28 +14,35 @@ from orchestrator_site.models import Event
 from orchestrator_site.sessions import IDLE, me
 from orchestrator_site.stopping import stop_on_signals
 from orchestrator_site.waking import Bell
-from queues.models import Generator, QueueEntry, TramiteTask
+from queues import live
+from queues.dispatching import Dispatcher
+from queues.job_worker import JobWorker
+from queues.models import Generator, Job, QueueEntry, TramiteTask
 from queues.posting import ScraperWorker
 from queues.workers import TramiteWorker
 
-Tasks = models.QuerySet[TramiteTask] | models.QuerySet[QueueEntry]
+Tasks = models.QuerySet[TramiteTask] | models.QuerySet[QueueEntry] | models.QuerySet[Job]
 
 
 class Command(ActingCommand):
     help = (
         "File appeals from tramite_queue in a browser, or (--generator) hand a generator's people "
-        "to its scraper, until stopped or (--drain) none is left."
+        "to its scraper, or (--jobs) run organisations' jobs or, with Redis, give them to the "
+        "isolated workers; until stopped or (--drain) none is left."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--generator", default="", help="call this generator's scraper")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--generator", default="", help="call this generator's scraper")
+        which.add_argument("--jobs", action="store_true", help="organisations' jobs")
         parser.add_argument("--drain", action="store_true", help="end when nothing is left to do")
         parser.add_argument("--once", action="store_true", help="at most one task")
 
     def handle(self, *args: Any, **options: Any) -> None:
         begun = timezone.now()
-        worker, tasks = _chosen(options["generator"], 1 if options["once"] else None)
+        at_once = 1 if options["once"] else None
+        worker, tasks = _of_jobs() if options["jobs"] else _chosen(options["generator"], at_once)
         channel = tasks.model._meta.db_table
         with (
             stop_on_signals() as stop,
@@ -77,6 +84,13 @@ def _chosen(generator: str, at_once: int | None) -> tuple[TramiteWorker | Scrape
     # Switched over meanwhile, they are no longer this worker's to wait for.
     ours = Generator.WorkedBy.OURS
     return worker, QueueEntry.objects.filter(generator__name=generator, generator__worked_by=ours)
+
+
+def _of_jobs() -> tuple[JobWorker | Dispatcher, Tasks]:
+    """The dispatcher where isolated workers run them."""
+    way = live.transport()
+    worker = Dispatcher(me("dispatcher"), way) if way else JobWorker(me("jobs"))
+    return worker, Job.objects.all()
 
 
 def _is_drained(tasks: Tasks) -> bool:

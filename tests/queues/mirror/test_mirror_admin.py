@@ -276,6 +276,7 @@ def test_what_old_workers_report_of_their_generator_does_not_differ(
     assert ">7<" in told and "differs" not in told
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("mongo", "told"),
     [
@@ -309,6 +310,7 @@ def test_a_mongo_that_is_back_is_asked_again(
     assert settings.MONGODB_URI not in asking._away
 
 
+@pytest.mark.once
 def test_a_password_in_the_address_is_not_shown(signed_in: SignedIn, settings: Any) -> None:
     settings.MONGODB_URI = f"mongodb://root:verysecret@127.0.0.1:{free_port()}/"
     assert "verysecret" not in text_of(signed_in("viewer"), page_of())

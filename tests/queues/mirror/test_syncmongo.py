@@ -155,11 +155,11 @@ def test_an_empty_database_is_filled(mirrored: MongoUp) -> None:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, mongo_uri: str) -> Iterator[Machine]:
+def machine(migrated: Path, tmp_path: Path, mongo_uri: str) -> Iterator[Machine]:
     """With two databases in Mongo of its own."""
     names = {f"MONGODB_{name.upper()}_DATABASE": f"{name}_{uuid4().hex[:12]}" for name in PARTS}
-    machine = Machine(tmp_path, MONGODB_URI=mongo_uri, MIRROR_POLL_SECONDS="0.2", **names)
-    machine.run("migrate", "-v0")
+    given = {"MONGODB_URI": mongo_uri, "MIRROR_POLL_SECONDS": "0.2", **names}
+    machine = Machine.like(migrated, tmp_path, **given)
     yield machine
     with MongoClient[Any](mongo_uri) as client:
         for name in names.values():
@@ -174,6 +174,7 @@ def people(machine: Machine) -> Any:
     return client[machine.environment["MONGODB_MAIN_DATABASE"]][NBC[1]]
 
 
+@pytest.mark.once
 def test_sigterm_ends_the_mirror_quickly(machine: Machine) -> None:
     machine.shell("from tests.factories import NbcRecordFactory as F; F()")
     with machine.running("syncmongo") as mirror:
@@ -186,6 +187,7 @@ def test_sigterm_ends_the_mirror_quickly(machine: Machine) -> None:
     assert machine.ask("SELECT count(*) FROM mirror_outbox") == [(0,)]
 
 
+@pytest.mark.once
 def test_the_cluster_scrapers_mirrors_where_an_address_is_set(machine: Machine) -> None:
     asked = "from queues.doorbell import TICKS; print([t.function for t in TICKS])"
     assert "queues.tasks.mirror_session" in machine.shell(asked)

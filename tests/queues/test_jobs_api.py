@@ -1,0 +1,155 @@
+"""Jobs over the API: states, places, results, lines, verbs."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from orchestrator_site.models import Member
+from queues.models import EvidenceFile, Job
+from tests.callers import Caller, key_of
+from tests.factories import (
+    JobFactory,
+    MemberFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_asked_yet() -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def stranger() -> Caller:
+    return Caller()
+
+
+@pytest.fixture
+def member() -> Member:
+    return MemberFactory()
+
+
+@pytest.fixture
+def caller(member: Member) -> Caller:
+    return Caller(key_of(member.user))
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        ("queued", "queued"),
+        ("held", "queued"),
+        ("running", "running"),
+        ("in_doubt", "running"),
+        ("done", "done"),
+        ("error", "error"),
+        ("cancelled", "cancelled"),
+    ],
+)
+def test_a_job_is_told_in_the_documented_states(
+    caller: Caller, member: Member, own: str, told: str
+) -> None:
+    job = JobFactory(member=member, status=own)
+    status = caller.read(f"jobs/{job.case_id}/status")
+    assert (status["status"], status["detail"]) == (told, own)
+    for state in ("queued", "running", "done", "error", "cancelled"):
+        listed = caller.read(f"jobs?status={state}")["results"]
+        assert bool(listed) == (state == told)
+
+
+def test_a_waiting_job_tells_how_many_of_its_organisation_go_first(
+    caller: Caller, member: Member
+) -> None:
+    JobFactory()  # another organisation's
+    later, first = JobFactory(member=member), JobFactory(member=member, priority=5)
+    last = JobFactory(member=member)
+    places = [caller.read(f"jobs/{job.case_id}/status")["position"] for job in (first, later, last)]
+    assert places == [0, 1, 2]
+
+
+def test_jobs_are_filtered(caller: Caller, member: Member) -> None:
+    wanted = JobFactory(member=member, provider_id="7")
+    old = JobFactory(member=member, created_at=timezone.now() - timedelta(days=2))
+    yesterday = (timezone.now() - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for query, found in (
+        ("providerId=7", wanted),
+        (f"createdBefore={yesterday}", old),
+        (f"createdAfter={yesterday}", wanted),
+    ):
+        (row,) = caller.read(f"jobs?{query}")["results"]
+        assert row["jobId"] == str(found.case_id), query
+    caller.read("jobs?status=gone", 400)
+    caller.read("jobs?organisation=x", 400)
+
+
+def test_results_are_read_by_addresses_that_need_no_key_and_end(
+    caller: Caller, stranger: Caller, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = JobFactory(member=member, status="done", attempts=1, result={"values": {"total": "7"}})
+    keep(job, "execution.log", b"it was done", "log")
+    keep(job, "parsed-data.json", b'{"rows": [{"a": 1}]}', "download")
+    answer = caller.read(f"jobs/{job.case_id}/results")
+    assert answer["parsed"] == {"rows": [{"a": 1}]}
+    assert answer["values"] == {"total": "7"}
+    log = answer["results"][0]
+    assert (log["name"], log["kind"], log["size"]) == ("execution.log", "log", 11)
+    path = log["url"].removeprefix("http://testserver")
+    assert b"".join(stranger.get(path).streaming_content) == b"it was done"
+    assert stranger.get(f"{path}x").status_code == 404
+    monkeypatch.setattr("orchestrator_site.api.files.LINK_LIFE", timedelta(0))
+    assert stranger.get(path).status_code == 404
+
+
+def test_large_or_broken_parsed_data_is_left_to_its_file(caller: Caller, member: Member) -> None:
+    for content in (b'"' + b"x" * 70_000 + b'"', b"{"):
+        job = JobFactory(member=member, status="done")
+        keep(job, "parsed-data.json", content, "download")
+        answer = caller.read(f"jobs/{job.case_id}/results")
+        assert answer["parsed"] is None
+        assert len(answer["results"]) == 1
+
+
+def keep(job: Job, name: str, content: bytes, kind: str) -> None:
+    path = default_storage.save(f"{job.folder}/{name}", ContentFile(content))
+    EvidenceFile.objects.create(
+        case_id=job.case_id,
+        object_type="queues.job",
+        object_id=str(job.pk),
+        attempt=1,
+        kind=kind,
+        path=path,
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def test_a_job_s_lines_are_read_as_they_come(
+    caller: Caller, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = JobFactory(member=member, status="running")
+    written = ["one", "two", "three"]
+    monkeypatch.setattr("queues.live.lines", lambda row, after=0: written[after:])
+    first = caller.read(f"jobs/{job.case_id}/log")
+    assert (first["lines"], first["next"], first["status"]) == (written, 3, "running")
+    assert caller.read(f"jobs/{job.case_id}/log?after=2")["lines"] == ["three"]
+    caller.read(f"jobs/{job.case_id}/log?after=-1", 400)
+
+
+def test_a_job_is_cancelled_without_a_reason(caller: Caller, member: Member) -> None:
+    job = JobFactory(member=member)
+    assert caller.send(f"jobs/{job.case_id}/cancel")["status"] == "cancelled"
+    caller.send(f"jobs/{job.case_id}/cancel", {"reason": "again"}, 409)
+
+
+def test_no_job_is_known_by_anything_but_its_id(caller: Caller, member: Member) -> None:
+    job = JobFactory(member=member)
+    for known_as in (job.pk, "x", "0" * 36, "9" * 40, "-" * 36):
+        caller.read(f"jobs/{known_as}/status", 404)
