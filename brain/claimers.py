@@ -16,6 +16,7 @@ from brain import origin, portal
 from brain.models import Claim, Flow, Organismo
 from queues import evidence
 from queues.browser.runs import Outcome, Run
+from queues.browser.signing import EnvelopeRefused
 from queues.browser.thread import BrowserThread
 from queues.models import TramiteTask
 
@@ -148,6 +149,10 @@ class BrowserClaimer:
         if flow is None:
             text = _("The flow “%(name)s” has no active version.") % {"name": flow_name}
             raise ClaimerUnavailable(text)
+        try:
+            flow.verify()
+        except EnvelopeRefused as error:
+            raise ClaimerUnavailable(f"{flow}: {error}") from error
         urls = {
             "login_url": self.organismo.login_url,
             "recursos_url": self.organismo.recursos_url,

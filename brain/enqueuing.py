@@ -17,6 +17,7 @@ from brain.surveying import Found
 from orchestrator_site import waking
 from orchestrator_site.models import Event
 from orchestrator_site.verbs import Refused
+from queues.browser.signing import EnvelopeRefused
 from queues.models import TramiteTask
 
 
@@ -135,6 +136,11 @@ def check_flow(organismo: Organismo) -> Flow:
             "and the one that shows it was received (confirms)."
         )
         raise NotQueued(text % names)
+    try:
+        flow.verify()
+    except EnvelopeRefused as error:
+        text = _("The flow “%(flow)s” of %(site)s is not as it was signed: %(error)s.")
+        raise NotQueued(text % {**names, "error": error}) from error
     return flow
 
 
@@ -144,4 +150,6 @@ def _script(flow: Flow) -> dict[str, Any]:
         "flow_version": flow.version,
         "script": flow.script,
         "script_hash": flow.script_hash,
+        "signature": flow.signature,
+        "key_id": flow.key_id,
     }

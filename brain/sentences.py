@@ -30,6 +30,28 @@ AT_FIRST = gettext_noop("as they were at first")
 ON_OVERVIEW = gettext_noop("on the overview")
 ON_DASHBOARD = gettext_noop("on the dashboard of distribution")
 
+# --- Organisations' flows -----------------------------------------------------------------------
+APPROVED = gettext_noop("approved")
+REFUSED = gettext_noop("refused")
+SIGNED_ANEW = gettext_noop("flows and tasks signed anew")
+KEY_REVOKED = gettext_noop("The signing key %(id)s was revoked.")
+
+# --- Sessions -----------------------------------------------------------------------------------
+CONNECTED = gettext_noop("connected")
+RENEWED = gettext_noop("renewed")
+LEFT = gettext_noop("its user left the organisation")
+SESSION_OVER = gettext_noop("its time is over")
+SESSION_LOST = gettext_noop("a job found itself signed out")
+PROBE_DEAD = gettext_noop("the probe found it signed out")
+PROBE_STATUS = gettext_noop("the probe was answered with status %(status)d")
+PROBE_TEXT_MISSING = gettext_noop("the probe's page lacks the text of a living session")
+PROBE_REDIRECTED = gettext_noop("the probe was sent elsewhere: %(where)s")
+PROBE_FAILED = gettext_noop("the probe failed: %(error)s")
+SESSION_UNREADABLE = gettext_noop("no key of SESSION_KEYS reads it")
+PROBES_FAIL = gettext_noop("%(count)d sessions could not be probed")
+SESSIONS_DEAD = gettext_noop("%(jobs)d jobs wait for the session of %(user)s at %(provider)s")
+FLOWS_REFUSED = gettext_noop("%(count)d runs were refused: %(why)s")
+
 # --- The mirror ---------------------------------------------------------------------------------
 EDITED_IN_MONGO = gettext_noop("edited in Mongo")
 
@@ -43,6 +65,7 @@ gettext_noop(
     "The flow “%(flow)s” of %(site)s must mark the step that sends (irrevocable) "
     "and the one that shows it was received (confirms)."
 )
+gettext_noop("The flow “%(flow)s” of %(site)s is not as it was signed: %(error)s.")
 gettext_noop("The flow “%(name)s” has no active version.")
 gettext_noop("The authorisation of client %(client)s expired on %(date)s.")
 gettext_noop("Client %(client)s has no authorisation on file.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brain import assigning, cycles, reconciling
+from brain import assigning, cycles, probing, reconciling, sessions, signing
 from brain.assigning import DISTRIBUTION
 from orchestrator_site.actors import ActorKind, acting_as
 from orchestrator_site.sessions import me, run_leased
@@ -37,3 +37,12 @@ def reconcile() -> dict[str, int]:
     """Compare the ledger with the origin; the differences are for staff to see."""
     with acting_as(ActorKind.BRAIN, me("brain")):
         return reconciling.run().counts()
+
+
+def keep_sessions() -> dict[str, int]:
+    """What time does to the sessions of organisations' users; ask whether those still live that
+    are due; say again to workers which keys are revoked."""
+    with acting_as(ActorKind.SYSTEM, "sessions"):
+        kept = sessions.keep()
+        signing.tell_revoked()
+        return kept | probing.probe_due()

@@ -5,14 +5,15 @@ from __future__ import annotations
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
-from brain import enqueuing, holding, reconciling, shares
-from brain.models import Claim, Flow, Organismo
+from brain import enqueuing, flowing, holding, probing, reconciling, sessions, shares
+from brain.models import Claim, ConnectedProvider, Flow, Organismo
 from devices.models import Device
 from orchestrator_site.models import Event
 from orchestrator_site.verbs import Verb
 from queues import doorbell
 from queues.models import (
     Generator,
+    Job,
     MirrorChange,
     NbcRecord,
     QueueEntry,
@@ -23,6 +24,7 @@ from queues.verbs import (
     CHANGE_VERBS,
     DEVICE_VERBS,
     ENTRY_VERBS,
+    JOB_VERBS,
     PERSON_VERBS,
     SET_ASIDE_VERBS,
 )
@@ -58,8 +60,8 @@ def _run_now(organismo: Organismo, reason: str) -> bool:
     return True
 
 
-def _activate(flow: Flow, reason: str) -> bool:
-    flow.activate(reason)
+def _probe(connection: ConnectedProvider, reason: str) -> bool:
+    probing.probe(connection)
     return True
 
 
@@ -183,9 +185,46 @@ FLOW_VERBS = (
         "activate",
         _("Activate"),
         _("New tasks carry this version from now on; tasks in the queue keep theirs."),
-        _activate,
+        flowing.activate,
         lambda flow: not flow.active,
         icon="verified",
+    ),
+    Verb(
+        "approve",
+        _("Approve"),
+        _("The version may be activated. Its author cannot approve it."),
+        flowing.approve,
+        lambda flow: flow.organisation_id is not None and flow.approved_at is None,
+        icon="thumb_up",
+    ),
+    Verb(
+        "rollback",
+        _("Back to the version before"),
+        _("The version that was active before this one is active again."),
+        flowing.rollback,
+        lambda flow: flow.active,
+        icon="undo",
+        is_dangerous=True,
+    ),
+)
+
+CONNECTION_VERBS = (
+    Verb(
+        "disconnect",
+        _("Disconnect"),
+        _("Its cookies are forgotten. Jobs that want it wait until its user connects anew."),
+        sessions.disconnect,
+        lambda row: row.status != ConnectedProvider.Status.DISCONNECTED,
+        icon="link_off",
+        is_dangerous=True,
+    ),
+    Verb(
+        "probe",
+        _("Probe now"),
+        _("The provider is asked with its cookies whether the session lives."),
+        _probe,
+        lambda row: row.status == ConnectedProvider.Status.ACTIVE and bool(row.provider.probe_url),
+        icon="network_check",
     ),
 )
 
@@ -222,9 +261,11 @@ VERBS: dict[str, tuple[type[Model], tuple[Verb, ...]]] = {
     "claim": (Claim, CLAIM_VERBS),
     "organismo": (Organismo, ORGANISMO_VERBS),
     "flow": (Flow, FLOW_VERBS),
+    "connection": (ConnectedProvider, CONNECTION_VERBS),
     "generator": (Generator, GENERATOR_VERBS),
     "device": (Device, DEVICE_VERBS),
     "imss": (QueueEntry, ENTRY_VERBS),
+    "job": (Job, JOB_VERBS),
     "person": (NbcRecord, PERSON_VERBS),
     "mirror-change": (MirrorChange, CHANGE_VERBS),
     "set-aside": (SetAside, SET_ASIDE_VERBS),

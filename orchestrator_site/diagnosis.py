@@ -24,9 +24,9 @@ from devices.models import Device, Worker
 from orchestrator_site import addresses
 from orchestrator_site.health import database_problems
 from queues.browser.launch import BrowserMissing, find_browser
+from queues.connecting import PORTS
 from queues.mirror import door, indexes, session, standing, triggers
 from queues.models import Endpoint, Generator
-from queues.scrapers.client import PORTS
 
 OK, OFF, WARN, BAD = "ok", "off", "warn", "bad"
 CONNECT_SECONDS = 2.0

@@ -9,173 +9,362 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('brain', '0004_cases_by_time'),
-        ('orchestrator_site', '0005_organisations'),
+        ("brain", "0004_cases_by_time"),
+        ("orchestrator_site", "0005_organisations"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ConnectedProvider',
+            name="ConnectedProvider",
             fields=[
-                ('case_id', models.UUIDField(db_index=True, default=uuid_utils.compat.uuid7, editable=False, verbose_name='case')),
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('status', models.CharField(choices=[('active', 'Active'), ('expired', 'Expired'), ('disconnected', 'Disconnected')], default='active', max_length=12, verbose_name='status')),
-                ('session', models.TextField(blank=True, editable=False)),
-                ('connected_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='connected')),
-                ('expires_at', models.DateTimeField(editable=False, verbose_name='expires')),
-                ('probed_at', models.DateTimeField(editable=False, null=True, verbose_name='probed')),
-                ('probe_error', models.TextField(blank=True, editable=False, verbose_name="probe's error")),
+                (
+                    "case_id",
+                    models.UUIDField(
+                        db_index=True,
+                        default=uuid_utils.compat.uuid7,
+                        editable=False,
+                        verbose_name="case",
+                    ),
+                ),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("active", "Active"),
+                            ("expired", "Expired"),
+                            ("disconnected", "Disconnected"),
+                        ],
+                        default="active",
+                        max_length=12,
+                        verbose_name="status",
+                    ),
+                ),
+                ("session", models.TextField(blank=True, editable=False)),
+                (
+                    "connected_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, editable=False, verbose_name="connected"
+                    ),
+                ),
+                ("expires_at", models.DateTimeField(editable=False, verbose_name="expires")),
+                (
+                    "probed_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="probed"),
+                ),
+                (
+                    "probe_error",
+                    models.TextField(blank=True, editable=False, verbose_name="probe's error"),
+                ),
             ],
             options={
-                'verbose_name': 'connected provider',
-                'verbose_name_plural': 'connected providers',
-                'ordering': ['-connected_at'],
-                'permissions': [('operate_connectedprovider', 'Can act on connected providers')],
+                "verbose_name": "connected provider",
+                "verbose_name_plural": "connected providers",
+                "ordering": ["-connected_at"],
+                "permissions": [("operate_connectedprovider", "Can act on connected providers")],
             },
         ),
         migrations.CreateModel(
-            name='Provider',
+            name="Provider",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.SlugField(max_length=64, unique=True, verbose_name='name')),
-                ('title', models.CharField(max_length=150, verbose_name='title')),
-                ('url', models.URLField(max_length=500, verbose_name='address')),
-                ('needs_session', models.BooleanField(default=True, help_text='Its pages want somebody signed in.', verbose_name='needs a session')),
-                ('hosts', models.JSONField(blank=True, default=list, help_text='Where its flows may go besides the host of its address: *.example.com too.', verbose_name='hosts')),
-                ('probe_url', models.URLField(blank=True, help_text="Asked for with the session's cookies; empty: sessions are not probed.", max_length=500, verbose_name='address of the probe')),
-                ('probe_text', models.CharField(blank=True, help_text="What the probe's page shows to somebody who is signed in.", max_length=200, verbose_name='text of a living session')),
-                ('active', models.BooleanField(default=True, verbose_name='active')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.SlugField(max_length=64, unique=True, verbose_name="name")),
+                ("title", models.CharField(max_length=150, verbose_name="title")),
+                ("url", models.URLField(max_length=500, verbose_name="address")),
+                (
+                    "needs_session",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Its pages want somebody signed in.",
+                        verbose_name="needs a session",
+                    ),
+                ),
+                (
+                    "hosts",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="Where its flows may go besides the host of its address: *.example.com too.",
+                        verbose_name="hosts",
+                    ),
+                ),
+                (
+                    "probe_url",
+                    models.URLField(
+                        blank=True,
+                        help_text="Asked for with the session's cookies; empty: sessions are not probed.",
+                        max_length=500,
+                        verbose_name="address of the probe",
+                    ),
+                ),
+                (
+                    "probe_text",
+                    models.CharField(
+                        blank=True,
+                        help_text="What the probe's page shows to somebody who is signed in.",
+                        max_length=200,
+                        verbose_name="text of a living session",
+                    ),
+                ),
+                ("active", models.BooleanField(default=True, verbose_name="active")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
             ],
             options={
-                'verbose_name': 'provider',
-                'verbose_name_plural': 'providers',
-                'ordering': ['name'],
+                "verbose_name": "provider",
+                "verbose_name_plural": "providers",
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='SigningKey',
+            name="SigningKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('case_id', models.UUIDField(db_index=True, default=uuid_utils.compat.uuid7, editable=False, verbose_name='case')),
-                ('key_id', models.CharField(editable=False, max_length=64, unique=True, verbose_name='id')),
-                ('secret', orchestrator_site.encryption.EncryptedTextField(editable=False, verbose_name='secret')),
-                ('status', models.CharField(choices=[('new', 'New'), ('current', 'Signs'), ('retired', 'Verifies only'), ('revoked', 'Revoked')], default='new', max_length=8, verbose_name='status')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('activated_at', models.DateTimeField(editable=False, null=True, verbose_name='signs since')),
-                ('expires_at', models.DateTimeField(editable=False, null=True, verbose_name='verifies until')),
-                ('revoked_at', models.DateTimeField(editable=False, null=True, verbose_name='revoked')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "case_id",
+                    models.UUIDField(
+                        db_index=True,
+                        default=uuid_utils.compat.uuid7,
+                        editable=False,
+                        verbose_name="case",
+                    ),
+                ),
+                (
+                    "key_id",
+                    models.CharField(editable=False, max_length=64, unique=True, verbose_name="id"),
+                ),
+                (
+                    "secret",
+                    orchestrator_site.encryption.EncryptedTextField(
+                        editable=False, verbose_name="secret"
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("new", "New"),
+                            ("current", "Signs"),
+                            ("retired", "Verifies only"),
+                            ("revoked", "Revoked"),
+                        ],
+                        default="new",
+                        max_length=8,
+                        verbose_name="status",
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                (
+                    "activated_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="signs since"),
+                ),
+                (
+                    "expires_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="verifies until"),
+                ),
+                (
+                    "revoked_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="revoked"),
+                ),
             ],
             options={
-                'verbose_name': 'signing key',
-                'verbose_name_plural': 'signing keys',
-                'ordering': ['-id'],
-                'permissions': [('operate_signingkey', 'Can rotate and revoke signing keys')],
+                "verbose_name": "signing key",
+                "verbose_name_plural": "signing keys",
+                "ordering": ["-id"],
+                "permissions": [("operate_signingkey", "Can rotate and revoke signing keys")],
             },
         ),
         migrations.RemoveConstraint(
-            model_name='flow',
-            name='flow_one_a_version',
+            model_name="flow",
+            name="flow_one_a_version",
         ),
         migrations.RemoveConstraint(
-            model_name='flow',
-            name='flow_one_active_version',
+            model_name="flow",
+            name="flow_one_active_version",
         ),
         migrations.AddField(
-            model_name='flow',
-            name='approved_at',
-            field=models.DateTimeField(editable=False, null=True, verbose_name='approved'),
+            model_name="flow",
+            name="approved_at",
+            field=models.DateTimeField(editable=False, null=True, verbose_name="approved"),
         ),
         migrations.AddField(
-            model_name='flow',
-            name='approved_by',
-            field=models.CharField(blank=True, editable=False, max_length=150, verbose_name='approved by'),
+            model_name="flow",
+            name="approved_by",
+            field=models.CharField(
+                blank=True, editable=False, max_length=150, verbose_name="approved by"
+            ),
         ),
         migrations.AddField(
-            model_name='flow',
-            name='description',
-            field=models.TextField(blank=True, verbose_name='description'),
+            model_name="flow",
+            name="description",
+            field=models.TextField(blank=True, verbose_name="description"),
         ),
         migrations.AddField(
-            model_name='flow',
-            name='hosts',
-            field=models.JSONField(blank=True, default=list, help_text="Where a run may go besides its provider's hosts: *.example.com too.", verbose_name='hosts'),
+            model_name="flow",
+            name="hosts",
+            field=models.JSONField(
+                blank=True,
+                default=list,
+                help_text="Where a run may go besides its provider's hosts: *.example.com too.",
+                verbose_name="hosts",
+            ),
         ),
         migrations.AddField(
-            model_name='flow',
-            name='inputs',
-            field=models.JSONField(blank=True, default=dict, help_text='What a run is given, by name: {"invoice": {"type": "string", "required": true}}.', verbose_name='inputs'),
+            model_name="flow",
+            name="inputs",
+            field=models.JSONField(
+                blank=True,
+                default=dict,
+                help_text='What a run is given, by name: {"invoice": {"type": "string", "required": true}}.',
+                verbose_name="inputs",
+            ),
         ),
         migrations.AddField(
-            model_name='flow',
-            name='key_id',
-            field=models.CharField(blank=True, editable=False, max_length=64, verbose_name='signing key'),
+            model_name="flow",
+            name="key_id",
+            field=models.CharField(
+                blank=True, editable=False, max_length=64, verbose_name="signing key"
+            ),
         ),
         migrations.AddField(
-            model_name='flow',
-            name='label',
-            field=models.CharField(blank=True, help_text="Its author's number, such as 1.0.0.", max_length=32, verbose_name='label'),
+            model_name="flow",
+            name="label",
+            field=models.CharField(
+                blank=True,
+                help_text="Its author's number, such as 1.0.0.",
+                max_length=32,
+                verbose_name="label",
+            ),
         ),
         migrations.AddField(
-            model_name='flow',
-            name='organisation',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='flows', to='orchestrator_site.organisation', verbose_name='organisation'),
+            model_name="flow",
+            name="organisation",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="flows",
+                to="orchestrator_site.organisation",
+                verbose_name="organisation",
+            ),
         ),
         migrations.AddField(
-            model_name='flow',
-            name='signature',
-            field=models.CharField(blank=True, editable=False, max_length=64, verbose_name='signature'),
+            model_name="flow",
+            name="signature",
+            field=models.CharField(
+                blank=True, editable=False, max_length=64, verbose_name="signature"
+            ),
         ),
         migrations.AddField(
-            model_name='flow',
-            name='title',
-            field=models.CharField(blank=True, max_length=150, verbose_name='title'),
+            model_name="flow",
+            name="title",
+            field=models.CharField(blank=True, max_length=150, verbose_name="title"),
         ),
         migrations.AddField(
-            model_name='connectedprovider',
-            name='organisation',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='connections', to='orchestrator_site.organisation', verbose_name='organisation'),
+            model_name="connectedprovider",
+            name="organisation",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="connections",
+                to="orchestrator_site.organisation",
+                verbose_name="organisation",
+            ),
         ),
         migrations.AddField(
-            model_name='connectedprovider',
-            name='user',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='connections', to=settings.AUTH_USER_MODEL, verbose_name='user'),
+            model_name="connectedprovider",
+            name="user",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="connections",
+                to=settings.AUTH_USER_MODEL,
+                verbose_name="user",
+            ),
         ),
         migrations.AddField(
-            model_name='connectedprovider',
-            name='provider',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='connections', to='brain.provider', verbose_name='provider'),
+            model_name="connectedprovider",
+            name="provider",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="connections",
+                to="brain.provider",
+                verbose_name="provider",
+            ),
         ),
         migrations.AddField(
-            model_name='flow',
-            name='provider',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='flows', to='brain.provider', verbose_name='provider'),
+            model_name="flow",
+            name="provider",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="flows",
+                to="brain.provider",
+                verbose_name="provider",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='flow',
-            constraint=models.UniqueConstraint(condition=models.Q(('organisation', None)), fields=('name', 'version'), name='flow_one_a_version'),
+            model_name="flow",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("organisation", None)),
+                fields=("name", "version"),
+                name="flow_one_a_version",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='flow',
-            constraint=models.UniqueConstraint(condition=models.Q(('active', True), ('organisation', None)), fields=('name',), name='flow_one_active_version'),
+            model_name="flow",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("active", True), ("organisation", None)),
+                fields=("name",),
+                name="flow_one_active_version",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='flow',
-            constraint=models.UniqueConstraint(fields=('organisation', 'name', 'version'), name='flow_one_a_version_of_theirs'),
+            model_name="flow",
+            constraint=models.UniqueConstraint(
+                fields=("organisation", "name", "version"), name="flow_one_a_version_of_theirs"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='flow',
-            constraint=models.UniqueConstraint(condition=models.Q(('active', True), models.Q(('organisation', None), _negated=True)), fields=('organisation', 'provider'), name='flow_one_active_a_provider'),
+            model_name="flow",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("active", True), models.Q(("organisation", None), _negated=True)
+                ),
+                fields=("organisation", "provider"),
+                name="flow_one_active_a_provider",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='signingkey',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'current')), fields=('status',), name='signing_one_current_key'),
+            model_name="signingkey",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status", "current")),
+                fields=("status",),
+                name="signing_one_current_key",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='connectedprovider',
-            constraint=models.UniqueConstraint(fields=('organisation', 'user', 'provider'), name='connection_one_a_user'),
+            model_name="connectedprovider",
+            constraint=models.UniqueConstraint(
+                fields=("organisation", "user", "provider"), name="connection_one_a_user"
+            ),
         ),
     ]

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models import Max, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from brain import rules
 from brain.models.provider import Provider
 from brain.models.signing_key import SigningKey
 from orchestrator_site.models import Event, Organisation
+from orchestrator_site.verbs import Refused
 from queues.browser import scripts, signing
+
+TRIES = 3  # of two people who add a version at the same moment
+
+
+class ApprovalNeeded(Refused):
+    """Its organisation wants a second person's approval before the version is activated."""
 
 
 class Flow(models.Model):
@@ -100,10 +110,8 @@ class Flow(models.Model):
         return f"{self.name} v{self.version}"
 
     def clean(self) -> None:
-        try:
-            scripts.validate(self.steps)
-        except scripts.InvalidSteps as error:
-            raise ValidationError({"steps": error.messages}) from error
+        if found := problems(self.steps, self.organisation, self.provider, self.inputs, self.hosts):
+            raise ValidationError(found)
 
     @classmethod
     def add_version(
@@ -111,32 +119,61 @@ class Flow(models.Model):
     ) -> Flow:
         """Store the steps, signed, as the flow's next version; `about`: organisation, provider,
         label, title, description, inputs, hosts. Raises InvalidSteps, with the place."""
-        scripts.validate(steps)
+        asked = [about.get(key) for key in ("organisation", "provider", "inputs", "hosts")]
+        if found := problems(steps, *asked):
+            raise scripts.InvalidSteps([text for texts in found.values() for text in texts])
         script = scripts.canonical(steps)
         key = SigningKey.current().key
-        with transaction.atomic():
-            versions = cls.objects.filter(name=name, organisation=about.get("organisation"))
-            last = versions.aggregate(last=Max("version"))["last"] or 0
-            return cls.objects.create(
-                name=name,
-                version=last + 1,
-                steps=steps,
-                script=script,
-                script_hash=scripts.sha256(script),
-                signature=signing.sign_script(script, key),
-                key_id=key.id,
-                created_by=by,
-                notes=notes,
-                **about,
-            )
+        row = cls(
+            name=name,
+            steps=steps,
+            script=script,
+            script_hash=scripts.sha256(script),
+            signature=signing.sign_script(script, key),
+            key_id=key.id,
+            created_by=by,
+            notes=notes,
+            **about,
+        )
+        for left in reversed(range(TRIES)):
+            try:
+                with transaction.atomic():
+                    row._number()
+                    row.save(force_insert=True)
+                break
+            except IntegrityError:
+                if not left:
+                    raise
+        return row
+
+    def _number(self) -> None:
+        versions = Flow.objects.filter(name=self.name, organisation=self.organisation_id)
+        self.version = (versions.aggregate(last=Max("version"))["last"] or 0) + 1
 
     @classmethod
     def active_version(cls, name: str) -> Flow | None:
         """Of our own flows; those of an organisation are found by their provider."""
         return cls.objects.filter(name=name, organisation=None, active=True).first()
 
+    def verify(self) -> None:
+        """Its hash, then its signature by a key in force. Raises EnvelopeRefused."""
+        keys = SigningKey.keyring()
+        signing.verify_script(self.script, self.script_hash, self.signature, self.key_id, keys)
+
+    @property
+    def needs_approval(self) -> bool:
+        """Whether somebody else than its author must look at it first. What ran before may again:
+        a way back must not wait for anybody."""
+        asks = self.organisation is not None and self.organisation.needs_approval
+        return asks and self.approved_at is None and self.activated_at is None
+
     def activate(self, reason: str = "") -> None:
-        """Make this the version that new tasks carry; tasks already queued keep theirs."""
+        """Make this the version that new tasks carry; tasks already queued keep theirs. Raises
+        ApprovalNeeded."""
+        if self.needs_approval:
+            raise ApprovalNeeded(
+                _("Somebody else than %s must approve it first.") % self.created_by
+            )
         with transaction.atomic():
             siblings = self.siblings().select_for_update()
             old = siblings.filter(active=True).first()
@@ -152,3 +189,44 @@ class Flow(models.Model):
         if self.organisation_id is None:
             return rows.filter(name=self.name)
         return rows.filter(provider=self.provider_id)
+
+    @property
+    def all_hosts(self) -> list[str]:
+        """Where its runs may go: its provider's hosts and its own."""
+        known = self.provider.all_hosts if self.provider else []
+        return list(dict.fromkeys([*known, *self.hosts]))
+
+
+def problems(
+    steps: Any,
+    organisation: Organisation | None,
+    provider: Provider | None,
+    inputs: Any,
+    hosts: Any,
+) -> dict[str, list[str]]:
+    """What is wrong with a version that is to be, by its fields, each with the place. Our own
+    flows say nothing of inputs and hosts: their organismo does."""
+    found: dict[str, list[str]] = {}
+    try:
+        scripts.validate(steps)
+    except scripts.InvalidSteps as error:
+        found["steps"] = error.messages
+    if organisation is None:
+        return found
+    if provider is None:
+        found["provider"] = [gettext("An organisation's flow is for a provider.")]
+    inputs, hosts = {} if inputs is None else inputs, [] if hosts is None else hosts
+    for name, texts in (
+        ("inputs", rules.declaration_problems(inputs)),
+        ("hosts", rules.host_problems(hosts, settings.EGRESS_ALLOWED_NETWORKS)),
+    ):
+        if texts:
+            found[name] = texts
+    if not found and provider is not None:
+        allowed = [*provider.all_hosts, *hosts]
+        steps_ = [
+            *rules.placeholder_problems(inputs, steps),
+            *rules.step_problems(steps, allowed),
+        ]
+        found |= {"steps": steps_} if steps_ else {}
+    return found

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from brain import rules
 from orchestrator_site.models import Organisation
 from orchestrator_site.status import StatusModel
 
@@ -53,6 +55,21 @@ class Provider(models.Model):
 
     def __str__(self) -> str:
         return self.title or self.name
+
+    @property
+    def all_hosts(self) -> list[str]:
+        """Where its flows may go, and whose cookies its sessions are of."""
+        return list(dict.fromkeys([rules.host_of(self.url), *self.hosts]))
+
+    def clean(self) -> None:
+        networks = settings.EGRESS_ALLOWED_NETWORKS
+        if found := rules.host_problems(self.hosts, networks):
+            raise ValidationError({"hosts": found})
+        if found := rules.host_problems([rules.host_of(self.url)], networks):
+            raise ValidationError({"url": found})
+        if self.probe_url and not rules.is_declared(self.probe_url, self.all_hosts):
+            text = _("The probe's address must be at one of the provider's hosts.")
+            raise ValidationError({"probe_url": text})
 
 
 class ConnectedProvider(StatusModel):

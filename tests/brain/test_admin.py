@@ -291,6 +291,7 @@ def test_an_organismo_is_made_in_the_admin(signed_in: SignedIn, flow: Flow) -> N
     assert Organismo.objects.get().flow_name == flow.name
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("name", "value", "word"),
     [

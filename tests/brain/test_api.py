@@ -125,6 +125,7 @@ def test_who_changed_an_organismo_is_kept_with_what_it_was(api: Any) -> None:
     assert {newest.history_user.username, oldest.history_user.username} == {"admin-person"}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("name", "value", "word"), WRONG)
 def test_a_field_that_is_wrong_is_named_with_the_reason(
     api: Any, name: str, value: Any, word: str
@@ -212,6 +213,7 @@ def test_with_one_refused_an_import_writes_nothing(api: Any) -> None:
     assert not Organismo.objects.exists()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "body",
     [

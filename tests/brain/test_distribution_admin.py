@@ -78,6 +78,7 @@ def test_shares_are_saved_with_the_reason(signed_in: SignedIn) -> None:
     assert newest and (newest.by, newest.reason) == ("user:operator-person", "a quiet night")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("cell", "told"),
     [
@@ -284,6 +285,7 @@ def test_without_a_number_the_last_day_is_taken(signed_in: SignedIn, pools: None
     assert sum(line.happened for line in told.lines) == 8
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("people", ["-1", "many", "1.5", "10000", "0"])
 def test_a_number_of_people_that_is_none_is_told(signed_in: SignedIn, people: str) -> None:
     page = send(signed_in("viewer"), form(each(EVEN), do="simulate", people=people))

@@ -624,6 +624,7 @@ class OfDevices(DistributionMachine):
     answer = end_silent = release_stuck = pass_time = None
 
 
+@pytest.mark.once
 def test_it_misses_the_lease_token(monkeypatch: pytest.MonkeyPatch) -> None:
     def held(group: list[QueueEntry]) -> models.Q:
         return models.Q(status=QueueEntry.Status.PROCESSING)
@@ -632,6 +633,7 @@ def test_it_misses_the_lease_token(monkeypatch: pytest.MonkeyPatch) -> None:
     _expect_a_failure(OfWorkers)
 
 
+@pytest.mark.once
 def test_it_misses_who_holds_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     def release(device: Device, reason: str) -> bool:
         return bool(Device.objects.filter(pk=device.pk).update(**FREED))

@@ -20,17 +20,19 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_dry_run_lists_every_candidate_and_changes_no_byte(tmp_path: Path) -> None:
+def test_a_dry_run_lists_every_candidate_and_changes_no_byte(
+    migrated: Path, tmp_path: Path
+) -> None:
     parts.require("a browser")
-    machine = Machine(tmp_path)
+    machine = Machine.like(migrated, tmp_path)
     machine.run("prepare")
-    files = [tmp_path / "db.sqlite3", tmp_path / "origin.sqlite3"]
+    files = [machine.folder / "db.sqlite3", machine.folder / "origin.sqlite3"]
     with machine.world():
         before = [digest(path) for path in files]
-        media = sorted((tmp_path / "media").rglob("*"))
+        media = sorted((machine.folder / "media").rglob("*"))
         answer = machine.run("runbrain", "--once", "--dry-run", "--json")
         assert [digest(path) for path in files] == before
-        assert sorted((tmp_path / "media").rglob("*")) == media
+        assert sorted((machine.folder / "media").rglob("*")) == media
         again = machine.run("runbrain", "--once", "--dry-run", "--json")
     told = json.loads(answer.stdout)
     assert told == json.loads(again.stdout)

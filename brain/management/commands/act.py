@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 from django.db.models import Model
 
@@ -25,7 +26,7 @@ class Command(ActingCommand):
         super().add_arguments(parser)
         parser.add_argument("kind", choices=VERBS)
         parser.add_argument("verb")
-        parser.add_argument("ids", type=int, nargs="+")
+        parser.add_argument("ids", nargs="+")
         parser.add_argument("--reason", required=True, help="why, for the record")
         parser.add_argument("--dry-run", action="store_true", help="say which rows it would be")
 
@@ -35,8 +36,9 @@ class Command(ActingCommand):
         if verb is None:
             names = ", ".join(one.path for one in offered)
             raise CommandError(f"{options['kind']} has no verb {options['verb']}: {names}")
-        rows = list(model._default_manager.filter(pk__in=options["ids"]))
-        missing = sorted(set(options["ids"]) - {row.pk for row in rows})
+        ids = _keys(model, options["ids"])
+        rows = list(model._default_manager.filter(pk__in=ids))
+        missing = sorted(ids - {row.pk for row in rows})
         if missing:
             raise CommandError(f"No {options['kind']} {', '.join(map(str, missing))}.")
         if options["dry_run"]:
@@ -61,6 +63,13 @@ class Command(ActingCommand):
         else:
             lines = [(name.replace("_", " "), _in_lines(value)) for name, value in told.items()]
             self.put_table("", ("", ""), lines)
+
+
+def _keys(model: type[Model], ids: Iterable[str]) -> set[Any]:
+    try:
+        return {model._meta.pk.to_python(one) for one in ids}
+    except ValidationError as error:
+        raise CommandError(" ".join(error.messages)) from error
 
 
 def _in_lines(value: Any) -> str:

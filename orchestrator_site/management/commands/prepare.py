@@ -11,8 +11,12 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import ProgrammingError
 
+from brain import signing
+from orchestrator_site import row_security
 from orchestrator_site.demo import seeding
+from queues.browser.signing import SecretRefused
 
 
 class Command(BaseCommand):
@@ -26,6 +30,11 @@ class Command(BaseCommand):
         if settings.DEMO and not settings.ORIGIN_IS_EMBEDDED:
             raise CommandError("The demo's cases stay away from a real origin. Set DEMO=false.")
         call_command("migrate", verbosity=0)
+        try:
+            signing.sign_unsigned()
+        except SecretRefused as error:
+            raise CommandError(str(error)) from error
+        _build_walls()
         if settings.DEMO:
             seeding.seed()
             seeding.seed_distribution(f"http://127.0.0.1:{options['port']}")
@@ -42,6 +51,17 @@ class Command(BaseCommand):
         if settings.DEMO:
             self.stdout.write(f"  Demo world     {settings.DEMO_WORLD_URL}/sede/xaloc/")
         self.stdout.write(line)
+
+
+def _build_walls() -> None:
+    """By the owner of the tables; whoever else prepares finds nothing left to do."""
+    try:
+        row_security.build()
+    except ProgrammingError as error:
+        raise CommandError(
+            f"ROW_LEVEL_SECURITY is to be {settings.ROW_LEVEL_SECURITY}, which the owner of the"
+            f" tables has to do: run `prepare` once with its DATABASE_URL. {error}"
+        ) from error
 
 
 def _first_login() -> str:
