@@ -17,9 +17,11 @@ class OrchestratorSiteConfig(AppConfig):
             connections,
             metrics,
             roles,
+            row_security,
         )
 
         connection_created.connect(connections.read_dates_fast, dispatch_uid="dates")
+        connection_created.connect(row_security.tell, dispatch_uid="organisation")
         # Permissions exist only after a migration: the roles follow each app's.
         post_migrate.connect(roles.sync, dispatch_uid="roles")
         post_migrate.connect(alerting.make_rules, sender=self, dispatch_uid="alert rules")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register
+from django.db import Error
 from django.utils.translation import gettext as _
+
+from orchestrator_site import row_security
 
 
 @register(Tags.security, deploy=True)
@@ -32,4 +36,26 @@ def production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         text = _("Evidence is kept on this machine's disk.")
         hint = _("Set AWS_ACCESS_KEY_ID and its companions.")
         found.append(Warning(text, hint=hint, id="orchestrator.W005"))
-    return found
+    if settings.EMBEDDED_SECRETS:
+        names = ", ".join(settings.EMBEDDED_SECRETS)
+        text = _("%(names)s: each host makes its own.") % {"names": names}
+        hint = _("Set them, the same on every host; the last two also for isolated workers.")
+        found.append(Warning(text, hint=hint, id="orchestrator.W007"))
+    return [*found, *_row_security()]
+
+
+def _row_security() -> Iterator[CheckMessage]:
+    """A wall that is asked for and stops nobody is worse than none."""
+    if not settings.ROW_LEVEL_SECURITY:
+        return
+    try:
+        if row_security.holds():
+            return
+    except Error:
+        return  # what keeps the database from answering is told elsewhere
+    text = _("ROW_LEVEL_SECURITY is on, and the database keeps organisations' rows from nobody.")
+    hint = _(
+        "It takes PostgreSQL, tables that `manage.py prepare` has seen with their owner's role,"
+        " and for the application a role that owns none of them and is no superuser."
+    )
+    yield Warning(text, hint=hint, id="orchestrator.W006")

@@ -1,4 +1,5 @@
-"""Roles: viewer sees, operator acts, admin configures; a scraper reports its results."""
+"""Roles: viewer sees, operator acts, admin configures; a scraper reports its results; a member of
+an organisation works with what is its organisation's."""
 
 from __future__ import annotations
 
@@ -8,10 +9,25 @@ from django.apps import AppConfig, apps
 from django.db import transaction
 
 VIEWER, OPERATOR, ADMIN, SCRAPER = "viewer", "operator", "admin", "scraper"
+MEMBER = "member"
+ROLES = (VIEWER, OPERATOR, ADMIN, SCRAPER, MEMBER)
 OURS = ("orchestrator_site", "brain", "queues", "devices", "postprocessing")
 # What an operator may enter besides the verbs.
 OPERATOR_ENTERS = ("add_clientauthorisation", "change_clientauthorisation")
 SCRAPER_MAY = ("report_registrowork",)
+# Of their organisation's rows alone: `orchestrator_site.tenancy`.
+MEMBER_MAY = (
+    *("view_organisation", "view_provider"),
+    *("view_connectedprovider", "operate_connectedprovider"),
+    *("view_flow", "add_flow", "activate_flow"),
+    *("view_job", "add_job", "operate_job"),
+    *("view_webhookendpoint", "add_webhookendpoint", "change_webhookendpoint"),
+    *("delete_webhookendpoint", "operate_webhookendpoint"),
+    *("view_webhookdelivery", "operate_webhookdelivery", "view_webhookattempt"),
+)
+NARROW = {SCRAPER: SCRAPER_MAY, MEMBER: MEMBER_MAY}
+# Which keys are believed is configuration, as is which flow runs.
+ADMIN_ALONE = ("operate_signingkey",)
 NEVER = ("add_event", "change_event", "delete_event")
 
 
@@ -24,7 +40,7 @@ def sync(app_config: AppConfig, **kwargs: Any) -> None:
         content_type__app_label=app_config.label
     )
     with transaction.atomic():
-        for role in (VIEWER, OPERATOR, ADMIN, SCRAPER):
+        for role in ROLES:
             group, _created = group_model.objects.get_or_create(name=role)
             group.permissions.add(
                 *[one for one in permissions if _may(role, app_config.name, one.codename)]
@@ -36,10 +52,10 @@ def _may(role: str, app: str, codename: str) -> bool:
         return False
     if role == ADMIN:
         return True
-    if role == SCRAPER:
-        return codename in SCRAPER_MAY
     if app not in OURS:
         return False
+    if role in NARROW:
+        return codename in NARROW[role]
     viewed = codename.startswith("view_") and not codename.startswith("view_apikey")
     acted = codename.startswith("operate_") or codename in OPERATOR_ENTERS
-    return viewed or (role == OPERATOR and acted)
+    return viewed or (role == OPERATOR and acted and codename not in ADMIN_ALONE)

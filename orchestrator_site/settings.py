@@ -88,6 +88,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
+    "orchestrator_site.row_security.RowSecurityMiddleware",
     "orchestrator_site.actors.ActorMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -226,6 +227,7 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_VERBOSE = False
+AXES_LOCKOUT_CALLABLE = "orchestrator_site.api.errors.locked_out"
 HTTPS = env.bool("HTTPS", default=False)
 # The address of the proxy that speaks HTTPS for us: its X-Forwarded headers are believed.
 TRUSTED_PROXY = env.str("TRUSTED_PROXY", default="127.0.0.1")
@@ -245,7 +247,11 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "orchestrator_site.api.pagination.IdCursorPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"user": env.str("API_THROTTLE", default="1200/min")},
+    "DEFAULT_THROTTLE_RATES": {
+        "user": env.str("API_THROTTLE", default="1200/min"),
+        # Registrations and logins of one address; API_THROTTLE is for those who are in.
+        "entry": env.str("ENTRY_THROTTLE", default="10/min"),
+    },
     "EXCEPTION_HANDLER": "orchestrator_site.api.errors.exception_handler",
     "PAGE_SIZE": 100,
 }
@@ -253,7 +259,13 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Orchestrator API",
     "DESCRIPTION": "Everything that staff can do, for scripts.",
     "VERSION": "1",
-    "ENUM_NAME_OVERRIDES": {"ClaimMethodEnum": "brain.models.Organismo.ClaimMethod"},
+    "ENUM_NAME_OVERRIDES": {
+        "ClaimMethodEnum": "brain.models.Organismo.ClaimMethod",
+        "ConnectionStatusEnum": "brain.models.ConnectedProvider.Status",
+        "EvidenceKindEnum": "queues.models.EvidenceFile.Kind",
+        "DeliveryStatusEnum": "queues.models.WebhookDelivery.Status",
+        "JobStateEnum": "queues.api.jobs.STATES",
+    },
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -345,6 +357,12 @@ SCRAPER_TIMEOUT = timedelta(seconds=env.int("SCRAPER_TIMEOUT_SECONDS", default=1
 SCRIPT_SIGNING_SECRET = env.str("SCRIPT_SIGNING_SECRET", default="") or _embedded_secret("signing")
 # Of the sessions that users lend to their jobs; workers hold them too. The first encrypts.
 SESSION_KEYS = env.list("SESSION_KEYS", default=[]) or [_embedded_secret("sessions")]
+# What one host encrypts or signs, another must read.
+EMBEDDED_SECRETS = [
+    name
+    for name in ("ENCRYPTION_KEYS", "SESSION_KEYS", "SCRIPT_SIGNING_SECRET")
+    if not env.str(name, default="")
+]
 JOB_MOST_AGE = timedelta(hours=env.int("JOB_MOST_AGE_HOURS", default=24))  # of an envelope
 JOB_DEADLINE = timedelta(seconds=env.int("JOB_DEADLINE_SECONDS", default=600))  # of a run
 JOBS_AHEAD = env.int("JOBS_AHEAD", default=50)  # of an organisation, given to Redis at a time
@@ -408,7 +426,7 @@ PQR_SITES = {name: _pqr_site(name) for name in (*_PQR_DEMO, *_pqr_named)}
 # --- django-q2: it wakes and supervises, the truth is in our own tables -----------------------
 LOOP_SESSION = timedelta(seconds=env.int("LOOP_SESSION_SECONDS", default=600))
 # Longer than a session, its grace, and one piece of work begun at the end of it.
-_q_timeout = int((LOOP_SESSION + TASK_DEADLINE).total_seconds()) + 180
+_q_timeout = int((LOOP_SESSION + max(TASK_DEADLINE, JOB_DEADLINE)).total_seconds()) + 180
 Q_CLUSTER = {
     "name": env.str("Q_CLUSTER_BASE", default="orchestrator"),
     "workers": 2,
@@ -428,7 +446,7 @@ Q_CLUSTER = {
         name: {"workers": size, "timeout": _q_timeout, "retry": _q_timeout * 3 + 60}
         for name, size in {
             "brain": 5,
-            "workers": WORKER_SLOTS + 2,
+            "workers": 2 * WORKER_SLOTS + 3,
             "scrapers": 5 if MONGODB_URI else 4,
             "postprocessing": 2,
         }.items()

@@ -20,7 +20,18 @@ def organisation_of(user: Any) -> UUID | None:
     return membership.organisation_id if membership else None
 
 
+def is_welcome(user: Any) -> bool:
+    """Whether the user may come in: it is active, and so is its organisation where it has one."""
+    membership = getattr(user, "membership", None)
+    return user.is_active and (membership is None or membership.organisation.active)
+
+
 def visible(rows: QuerySet[Row], user: Any, path: str = "organisation") -> QuerySet[Row]:
-    """Of these rows those that the user may know of. `path`: from the row to its organisation."""
+    """Of these rows those that the user may know of. `path`: from the row to its organisation.
+
+    A member who has lost its place is not our staff: it sees nothing.
+    """
     organisation = organisation_of(user)
-    return rows if organisation is None else rows.filter(**{path: organisation})
+    if organisation is not None:
+        return rows.filter(**{path: organisation})
+    return rows if getattr(user, "is_staff", False) else rows.none()

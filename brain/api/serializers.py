@@ -58,8 +58,17 @@ class FlowSerializer(serializers.ModelSerializer[Flow]):
 
     class Meta:
         model = Flow
-        fields = ("id", "name", "version", "steps", "script_hash", "active", "notes", "created_by")
-        read_only_fields = ("version", "script_hash", "active", "created_by")
+        read_only_fields = (
+            "organisation",
+            "provider",
+            "version",
+            "label",
+            "script_hash",
+            "key_id",
+            "active",
+            "created_by",
+        )
+        fields = ("id", "name", "steps", "notes", *read_only_fields)
 
     def validate_steps(self, steps: Any) -> Any:
         try:

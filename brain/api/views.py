@@ -9,7 +9,7 @@ from django.http import FileResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiTypes, extend_schema
-from rest_framework import mixins, viewsets
+from rest_framework import viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -23,12 +23,11 @@ from brain.models import (
     Claim,
     ClientAuthorisation,
     Cycle,
-    Flow,
     Motivo,
     Organismo,
     Reconciliation,
 )
-from brain.verbs import CLAIM_VERBS, FLOW_VERBS, ORGANISMO_VERBS, TASK_VERBS
+from brain.verbs import CLAIM_VERBS, ORGANISMO_VERBS, TASK_VERBS
 from orchestrator_site.api.errors import Conflict
 from orchestrator_site.api.files import stored_file
 from orchestrator_site.api.views import (
@@ -95,15 +94,6 @@ class ClientAuthorisationViewSet(ModelViewSet):
     queryset = ClientAuthorisation.objects.all()
     serializer_class = shown.ClientAuthorisationSerializer
     filterset_fields = ("numclient",)
-
-
-@with_verbs(*FLOW_VERBS)
-class FlowViewSet(mixins.CreateModelMixin, ReadOnlyViewSet):
-    """POST makes the flow's next version; a version never changes."""
-
-    queryset = Flow.objects.all()
-    serializer_class = shown.FlowSerializer
-    filterset_fields = ("name", "active")
 
 
 @with_verbs(*CLAIM_VERBS)
@@ -206,7 +196,6 @@ ROUTES: dict[str, type[viewsets.GenericViewSet[Any]]] = {
     "organismos": OrganismoViewSet,
     "motivos": MotivoViewSet,
     "authorisations": ClientAuthorisationViewSet,
-    "flows": FlowViewSet,
     "claims": ClaimViewSet,
     "cycles": CycleViewSet,
     "reconciliations": ReconciliationViewSet,

@@ -10,8 +10,10 @@ from rest_framework import exceptions, permissions
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 
+from orchestrator_site import row_security
 from orchestrator_site.actors import ActorKind, act_as
 from orchestrator_site.models import ApiKey
+from orchestrator_site.tenancy import is_welcome, organisation_of
 
 NAME_MAX = 140  # an event's actor and a pause's holder have room for this and the kind
 
@@ -28,6 +30,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise exceptions.AuthenticationFailed(_("This key is unknown, expired or disabled."))
         name = f"{api_key.user.get_username()}/{api_key.name}"
         act_as(ActorKind.API_KEY, name[:NAME_MAX])
+        row_security.let_in(api_key.user)
         return api_key.user, api_key
 
     def authenticate_header(self, request: Request) -> str:
@@ -72,3 +75,13 @@ class RolePermission(permissions.BasePermission):
             return True
         operates = all(".operate_" in permission for permission in needed) and bool(needed)
         return request.auth.scope == ApiKey.Scope.OPERATE and operates
+
+
+class MemberPermission(RolePermission):
+    """For members of an organisation: about themselves and it. A key writes with full scope."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        user = request.user
+        if not user or organisation_of(user) is None or not is_welcome(user):
+            return False
+        return self.in_scope(request, [])

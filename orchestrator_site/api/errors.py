@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from axes.helpers import get_lockout_message
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, RequestDataTooBig
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError
 from django.db.models import ProtectedError
-from django.http import Http404, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, serializers, status
 from rest_framework.response import Response
@@ -19,6 +20,7 @@ from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler as drf_exception_handler
 from rest_framework.views import set_rollback
 
+API = "/api/"
 logger = logging.getLogger(__name__)
 ROW = api_settings.NON_FIELD_ERRORS_KEY  # where no one field is wrong
 
@@ -39,6 +41,22 @@ class Conflict(exceptions.APIException):
     default_detail = _("The row has moved on.")
 
 
+class Declined(exceptions.APIException):
+    """What was asked was understood, and is refused; `code` says why, for programs."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        status_code: int = status.HTTP_409_CONFLICT,
+        fields: Mapping[str, list[str]] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.default_code = code
+        self.status_code = status_code
+        self.fields = dict(fields or {})
+
+
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Every error as `{"error": {"code", "message", "fields"?}}`."""
     error = _known(error)
@@ -53,6 +71,14 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 def answer(code: str, message: str, status_code: int) -> JsonResponse:
     """An error outside of the API's views, in the same shape."""
     return JsonResponse({"error": {"code": code, "message": message}}, status=status_code)
+
+
+def locked_out(request: HttpRequest, response: HttpResponse, credentials: Any) -> HttpResponse:
+    """Too many failed logins: told to scripts in the API's shape, to people by axes."""
+    if request.path.startswith(API):
+        text = _("Too many failed logins: try again in a quarter of an hour.")
+        return answer("locked_out", str(text), status.HTTP_429_TOO_MANY_REQUESTS)
+    return HttpResponse(get_lockout_message(), status=status.HTTP_429_TOO_MANY_REQUESTS)
 
 
 def _known(error: Exception) -> Exception:
@@ -91,7 +117,8 @@ def _problem(error: Exception, response: Response) -> dict[str, Any]:
         }
     code = getattr(error, "default_code", "error")
     detail = response.data.get("detail", "") if isinstance(response.data, dict) else response.data
-    return {"code": code, "message": str(detail)}
+    fields = getattr(error, "fields", None)
+    return {"code": code, "message": str(detail)} | ({"fields": fields} if fields else {})
 
 
 def _texts(value: Any, place: str = "") -> Iterator[str]:

@@ -14,7 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrator_site import verbs
+from orchestrator_site import tenancy, verbs
 from orchestrator_site.api.errors import Conflict
 from orchestrator_site.verbs import Verb
 
@@ -23,6 +23,12 @@ class ReasonSerializer(serializers.Serializer[Any]):
     """Input of the verbs that take something from somebody."""
 
     reason = serializers.CharField(min_length=3, max_length=1000)
+
+
+class OptionalReasonSerializer(serializers.Serializer[Any]):
+    """Input of the verbs that people do to what is their own."""
+
+    reason = serializers.CharField(max_length=1000, default="", allow_blank=True)
 
 
 class ProblemSerializer(serializers.Serializer[Any]):
@@ -53,28 +59,41 @@ class ModelViewSet(viewsets.ModelViewSet[Any]):
     required_permission: str | None = None
 
 
+class Tenanted:
+    """Of a view set whose rows are organisations': a member has its own, our staff all of them."""
+
+    organisation_path = "organisation"
+
+    def get_queryset(self) -> Any:
+        rows = super().get_queryset()  # type: ignore[misc]
+        asking = getattr(self.request, "user", None)  # type: ignore[attr-defined]
+        return tenancy.visible(rows, asking, self.organisation_path)
+
+
 ViewSet = TypeVar("ViewSet", bound=type[viewsets.GenericViewSet[Any]])
 
 
 def with_verbs(*declared: Verb) -> Callable[[ViewSet], ViewSet]:
-    """Give a view set one endpoint per verb: POST .../{id}/{verb} with a reason."""
+    """Give a view set one endpoint per verb: POST .../{id}/{verb} with a reason. One that says so
+    in `reason_class` takes it without."""
 
     def decorate(viewset: ViewSet) -> ViewSet:
         rows: Any = vars(viewset)["queryset"]
         shown: Any = vars(viewset)["serializer_class"]
+        reason: Any = vars(viewset).get("reason_class", ReasonSerializer)
         permission = verbs.operate_permission(rows.model)
         for verb in declared:
-            setattr(viewset, verb.name, _endpoint(verb, permission, shown))
+            setattr(viewset, verb.name, _endpoint(verb, permission, shown, reason))
         return viewset
 
     return decorate
 
 
-def _endpoint(verb: Verb, permission: str, shown: Any) -> Any:
+def _endpoint(verb: Verb, permission: str, shown: Any, reason: Any) -> Any:
     def act(
         self: viewsets.GenericViewSet[Any], request: Request, pk: str | None = None
     ) -> Response:
-        given = ReasonSerializer(data=request.data)
+        given = reason(data=request.data)
         given.is_valid(raise_exception=True)
         row = self.get_object()
         try:
@@ -94,4 +113,4 @@ def _endpoint(verb: Verb, permission: str, shown: Any) -> Any:
     )(act)
     # After the routing, which forgets what was described before it.
     responses = {200: shown, 409: ErrorSerializer}
-    return extend_schema(request=ReasonSerializer, responses=responses)(routed)
+    return extend_schema(request=reason, responses=responses)(routed)

@@ -13,6 +13,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from orchestrator_site.tenancy import is_welcome
+
 PREFIX_LENGTH = 8
 
 
@@ -53,11 +55,12 @@ class ApiKey(models.Model):
     def of(cls, key: str) -> ApiKey | None:
         """The live row of a key, or None."""
         live = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-        row = cls.objects.filter(live, prefix=key[:PREFIX_LENGTH]).select_related("user").first()
+        known = cls.objects.filter(live, prefix=key[:PREFIX_LENGTH])
+        row = known.select_related("user__membership__organisation").first()
         if row is None or not hmac.compare_digest(row.digest, _digest(key)):
             return None
         row.touch(timezone.now())
-        return row if row.user.is_active else None
+        return row if is_welcome(row.user) else None
 
     def touch(self, now: datetime) -> None:
         """Note the use, at most once a minute."""

@@ -24,6 +24,7 @@ def in_production(settings: Any) -> Any:
     settings.ORIGIN_IS_EMBEDDED = False
     settings.DEMO = False
     settings.AWS_ACCESS_KEY_ID = "key"
+    settings.EMBEDDED_SECRETS = []
     return settings
 
 
@@ -38,6 +39,7 @@ def test_a_production_machine_is_told_nothing(in_production: Any) -> None:
         ("ORIGIN_IS_EMBEDDED", True, "orchestrator.W003"),
         ("DEMO", True, "orchestrator.W004"),
         ("AWS_ACCESS_KEY_ID", "", "orchestrator.W005"),
+        ("EMBEDDED_SECRETS", ["SESSION_KEYS"], "orchestrator.W007"),
     ],
 )
 def test_an_embedded_part_is_told_by_its_id(
