@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,10 @@ from django.test import Client
 from brain import origin as origin_module
 from brain.models import Flow, Organismo, RecursosExp
 from orchestrator_site import roles
+from tests import parts
+from tests import redis as redis_server
 from tests.factories import FlowFactory, MotivoFactory, OrganismoFactory
+from tests.machine import Machine
 
 BOTH = ("default", "recursos")
 
@@ -25,6 +30,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for mark in item.iter_markers("django_db"):
             mark.kwargs.setdefault("databases", BOTH)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays to the end: it is not looked through for garbage again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +72,14 @@ def _ours() -> list[type[Model]]:
     """Those below others first."""
     names = ("devices", "queues", "brain", "postprocessing")
     return [model for name in names for model in apps.get_app_config(name).get_models()]
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a machine whose database is as the migrations leave it: to be copied."""
+    folder = tmp_path_factory.mktemp("migrated")
+    Machine(folder).run("migrate", "-v0")
+    return folder
 
 
 @pytest.fixture
@@ -130,3 +150,18 @@ def signed_in(client: Client, person: Callable[[str], User]) -> Callable[[str], 
         return client
 
     return make
+
+
+@pytest.fixture(scope="session")
+def redis_of_tests() -> Iterator[str]:
+    """One server for all tests of this process."""
+    parts.require("Redis")
+    with redis_server.running() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_of_tests: str) -> str:
+    """A real Redis with nothing in it."""
+    redis_server.empty(redis_of_tests)
+    return redis_of_tests

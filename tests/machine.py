@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -40,6 +41,11 @@ class Machine:
             "LOG_LEVEL": "WARNING",
             **environment,
         }
+
+    @classmethod
+    def like(cls, folder: Path, own: Path, **environment: str) -> Machine:
+        """One that begins with the files of `folder`, in a folder of its own within `own`."""
+        return cls(shutil.copytree(folder, own / "machine"), **environment)
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """A command to its end."""
@@ -89,7 +95,7 @@ class Machine:
         return [sys.executable, str(ROOT / "manage.py"), *arguments]
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
     """The first true answer of `condition`."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

@@ -21,6 +21,8 @@ from orchestrator_site.settings import *  # noqa: E402, F403
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 TASK_RETRY_FACTOR = 0.0
 AXES_ENABLED = False
+# Each test's client starts the middleware anew: it need not look through every static file.
+WHITENOISE_AUTOREFRESH = True
 DATABASES["recursos"]["TEST"] = {"NAME": str(_folder / "origin.sqlite3"), "MIGRATE": False}  # noqa: F405
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
     # A file, as in production: threads and processes lock it the same way.

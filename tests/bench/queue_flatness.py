@@ -27,9 +27,10 @@ FINISHED = """
 INSERT INTO tramite_queue (
     case_id, priority, available_at, attempts, max_attempts, worker, error_class, error_log,
     created_at, site_id, protocol, resource_id, run, payload, url_directa, attachments,
-    hold_reason, flow_name, flow_version, script, script_hash, status, result, screenshot_path)
+    hold_reason, flow_name, flow_version, script, script_hash, signature, key_id, status, result,
+    screenshot_path)
 SELECT gen_random_uuid(), 0, moment, 1, 3, 'bench', '', '', moment, 'bench', '', number, 1,
-    '{"number": 1}', '', '[]', '', '', 0, '', '', 'completed', '{}', ''
+    '{"number": 1}', '', '[]', '', '', 0, '', '', '', '', 'completed', '{}', ''
 FROM (SELECT number, now() - number * interval '1 second' AS moment
       FROM generate_series(1000001, 1000000 + %s) AS number) AS past
 """
