@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+
 Step = dict[str, Any]
 
 
@@ -104,6 +106,20 @@ INTRANET_CLAIM: list[Step] = [
     entered("#recursos"),
     click("#asignar-{{ payload.idRecurso }}"),
     {"do": "wait", "selector": "#recursos"},
+]
+
+# What an organisation has fetched from its provider: a month's invoices as data, and the last one.
+INVOICES: list[Step] = [
+    {
+        "do": "navigate",
+        "url": f"{settings.DEMO_WORLD_URL}/granos/facturas/?mes={{{{ payload.mes }}}}",
+    },
+    entered("#facturas"),
+    {"do": "screenshot", "name": "facturas"},
+    {"do": "download", "selector": "#descargar", "name": "facturas.csv"},
+    {"do": "parse", "file": "facturas.csv", "parser": "csv", "as": "facturas"},
+    {"do": "download", "selector": ".factura:last-child .pdf", "name": "factura.pdf"},
+    {"do": "parse", "file": "factura.pdf", "parser": "invoice_pdf", "as": "lineas"},
 ]
 
 FLOWS: dict[str, list[Step]] = {

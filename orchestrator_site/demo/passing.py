@@ -16,9 +16,10 @@ from django.conf import settings
 from brain import cycles
 from brain.models import RecursosExp
 from orchestrator_site.actors import ActorKind, acting_as
-from orchestrator_site.demo import distributing, processing, seeding
+from orchestrator_site.demo import controlling, distributing, processing, seeding
 from orchestrator_site.demo.bucket import free_port
 from orchestrator_site.demo.cases import CASES
+from orchestrator_site.demo.controlling import JobOutcome
 from orchestrator_site.demo.distributing import PersonOutcome
 from orchestrator_site.demo.judging import Outcome, judge_all
 from orchestrator_site.demo.processing import PassOutcome
@@ -35,19 +36,20 @@ class NotUp(Exception):
 
 @dataclass(frozen=True)
 class Passed:
-    """What came of each case, each person and each pass over a company's complaints, and what must
-    not be, whoever it happened to."""
+    """What came of each case, each person, each pass over a company's complaints and each run of an
+    organisation, and what must not be, whoever it happened to."""
 
     cases: list[Outcome]
     people: list[PersonOutcome]
     files: list[PassOutcome]
+    jobs: list[JobOutcome]
     faults: list[str]
 
 
 def run(tell: Tell = lambda what, done, of: None) -> Passed:
     """Appeals: claim, file, let a person interfere, claim and file again. Then people: distribute
     and look up. The application serves meanwhile: scrapers report to it. Then complaints: extract,
-    load, upload, verify."""
+    load, upload, verify. Then organisations' runs."""
     seeding.seed()
     with world(), web() as address:
         _cycle(tell)
@@ -58,7 +60,8 @@ def run(tell: Tell = lambda what, done, of: None) -> Passed:
         seeding.seed_distribution(address)
         people = distributing.run(tell)
         files = processing.run(tell)
-    return Passed(judge_all(), people, files, distributing.faults())
+        jobs = controlling.run(address, tell)
+    return Passed(judge_all(), people, files, jobs, distributing.faults())
 
 
 @contextmanager

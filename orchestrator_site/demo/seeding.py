@@ -15,7 +15,7 @@ from django.utils import timezone
 from brain.models import ClientAuthorisation, Flow, Organismo, RecursosExp
 from devices.models import Device
 from orchestrator_site import roles
-from orchestrator_site.demo import cases
+from orchestrator_site.demo import cases, controlling
 from orchestrator_site.demo.flows import FLOWS
 from orchestrator_site.demo.origin import create_origin
 from orchestrator_site.demo.people import PEOPLE, DemoPerson
@@ -106,6 +106,7 @@ def seed() -> None:
             Flow.add_version(name, steps, by="demo").activate("demo")
     for site_id, values in organismos().items():
         Organismo.objects.get_or_create(site_id=site_id, defaults=values)
+    controlling.seed()
     _authorisations()
     present = set(RecursosExp.objects.values_list("idRecurso", flat=True))
     missing = [case for case in cases.CASES if case.pk not in present]

@@ -21,6 +21,7 @@ from rich.progress import Progress
 
 from orchestrator_site.commands import ActingCommand
 from orchestrator_site.demo import bucket, passing
+from orchestrator_site.demo.controlling import JobOutcome
 from orchestrator_site.demo.distributing import PersonOutcome
 from orchestrator_site.demo.judging import Outcome
 from orchestrator_site.demo.processing import PassOutcome
@@ -44,6 +45,9 @@ EMPTY = (
     "PQR_AFINIA_URL",
     "PQR_AIRE_URL",
     "REDIS_URL",
+    "ENCRYPTION_KEYS",
+    "SESSION_KEYS",
+    "SCRIPT_SIGNING_SECRET",
     "MONGODB_URI",
     "MONGODB_LOG_COLLECTION",
     "XVIA_EMAIL",
@@ -68,8 +72,8 @@ class Phases:
 class Command(ActingCommand):
     help = (
         "Fill a demo origin, run the brain, file every appeal in a real browser, look people up, "
-        "process complaints, and compare each with what was expected of it. In a world of its own: "
-        "yours is not touched."
+        "process complaints, run organisations' flows, and compare each with what was expected of "
+        "it. In a world of its own: yours is not touched."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -109,7 +113,7 @@ class Command(ActingCommand):
     def _pass(self, as_json: bool) -> None:
         call_command("migrate", verbosity=0)
         passed = self._watched() if sys.stderr.isatty() else passing.run(Phases(self.stderr))
-        all_of: list[Any] = [*passed.cases, *passed.people, *passed.files]
+        all_of: list[Any] = [*passed.cases, *passed.people, *passed.files, *passed.jobs]
         wrong = [outcome for outcome in all_of if outcome.wrong]
         is_ok = not wrong and not passed.faults
         if as_json:
@@ -121,6 +125,7 @@ class Command(ActingCommand):
                     "people": [vars(outcome) for outcome in passed.people],
                     "people_summary": _statuses(passed.people),
                     "files": [asdict(outcome) for outcome in passed.files],
+                    "jobs": [vars(outcome) for outcome in passed.jobs],
                     "faults": passed.faults,
                 }
             )
@@ -128,6 +133,7 @@ class Command(ActingCommand):
             self._put_cases(passed.cases)
             self._put_people(passed.people)
             self._put_files(passed.files)
+            self._put_jobs(passed.jobs)
         if not is_ok:
             told = [f"{len(wrong)} of {len(all_of)} did not end as expected.", *passed.faults]
             raise CommandError(" ".join(told))
@@ -181,6 +187,31 @@ class Command(ActingCommand):
         where = "kept on this machine: simulated" if _is_simulated(outcomes) else "in the bucket"
         wrong = sum(bool(outcome.wrong) for outcome in outcomes)
         self.stdout.write(f"{len(outcomes)} passes, files {where}: not as expected {wrong}.")
+
+    def _put_jobs(self, outcomes: list[JobOutcome]) -> None:
+        self.put_table(
+            "What happened to each run of an organisation",
+            (
+                *("organisation", "run", "begun as", "status", "message"),
+                *("invoices", "files", "told", "as expected"),
+            ),
+            [
+                (
+                    o.organisation,
+                    o.story,
+                    o.turn or "",
+                    o.status,
+                    o.message,
+                    o.invoices or "",
+                    o.files or "",
+                    o.told,
+                    "; ".join(o.wrong) if o.wrong else "yes",
+                )
+                for o in outcomes
+            ],
+        )
+        wrong = sum(bool(outcome.wrong) for outcome in outcomes)
+        self.stdout.write(f"{len(outcomes)} runs: not as expected {wrong}.")
 
     def _put_cases(self, outcomes: list[Outcome]) -> None:
         self.put_table(
