@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib import admin
@@ -16,7 +18,7 @@ from brain.models import Flow, Organismo
 from orchestrator_site import verbs
 from orchestrator_site.admin import VerbAdmin
 from orchestrator_site.models import Event
-from orchestrator_site.urls import router
+from orchestrator_site.urls import control, router
 from orchestrator_site.verbs import Refused, Verb
 from queues.models import TramiteTask
 from tests.factories import FlowFactory, OrganismoFactory, TramiteTaskFactory
@@ -29,7 +31,12 @@ EVERY_VERB = pytest.mark.parametrize(("model", "verb"), PAIRS, ids=[v.name for _
 
 
 def viewset_of(model: type[models.Model]) -> tuple[Any, str]:
-    return next((v, base) for _p, v, base in router.registry if v.queryset.model is model)
+    listed = [*router.registry, *control.registry]
+    return next((v, base) for _p, v, base in listed if v.queryset.model is model)
+
+
+def fits(viewset: Any, key: str) -> bool:
+    return bool(re.fullmatch(getattr(viewset, "lookup_value_regex", "[^/]+"), key))
 
 
 def test_the_pairs_name_every_verb_there_is() -> None:
@@ -52,7 +59,10 @@ def test_a_verb_is_an_endpoint_of_the_api(model: type[models.Model], verb: Verb)
     viewset, base = viewset_of(model)
     endpoint = getattr(viewset, verb.name)
     assert endpoint.mapping == {"post": verb.name}
-    assert reverse(f"{base}-{verb.path}", args=[1]).endswith(f"/1/{verb.path}/")
+    # The control plane's rows are known outside by UUIDs.
+    key = next(key for key in ("1", str(UUID(int=1))) if fits(viewset, key))
+    address = reverse(f"{base}-{verb.path}", args=[key]).rstrip("/")
+    assert address.endswith(f"/{key}/{verb.path}")
 
 
 @EVERY_VERB
