@@ -67,7 +67,7 @@ def acting_person() -> str:
     """The user name of who acts, also by a key or a command of theirs; "" for machines."""
     actor = current_actor()
     if actor.kind == ActorKind.API_KEY:
-        return actor.name.partition("/")[0]
+        return actor.person or actor.name.partition("/")[0]  # there are addresses with a slash
     if actor.kind == ActorKind.COMMAND:
         return actor.name.partition(" ")[0]
     return actor.name if actor.kind == ActorKind.USER else ""

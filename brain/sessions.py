@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -133,7 +134,7 @@ def _end_of(connection: ConnectedProvider, to: str, reason: str, **changes: Any)
 def _hold_jobs(connection: ConnectedProvider, reason: str) -> None:
     """Those that no worker was given yet. The others come back by themselves."""
     waiting = _jobs_of(connection).filter(status=Job.Status.QUEUED, published_at=None)
-    Job.move_all(waiting, Job.Status.HELD, reason)
+    Job.move_all(waiting, Job.Status.HELD, reason, guard={"lease_token": None})
 
 
 def _jobs_of(connection: ConnectedProvider) -> Any:
@@ -155,16 +156,25 @@ def lost(job: Job) -> None:
     """The site showed its login page to a job, or its worker found no session.
 
     Nobody has tried a session that was not found, or was renewed since the job began: it lives
-    on, is given to the workers again, and the job goes on with the next `keep`.
+    on, is given to the workers again, and the job goes on with the next `keep`. Unless we cannot
+    read it either.
     """
     row = _of(job)
     if row is None or row.status != Status.ACTIVE:
         return
     is_tried = job.error_log != NO_SESSION and not _is_renewed(row, job)
-    if is_tried or not row.is_alive(timezone.now()):
+    if is_tried or not row.is_alive(timezone.now()) or not _is_readable(row):
         expire(row, sentences.SESSION_LOST)
     elif not _is_in_redis(row):
         publish([row])
+
+
+def _is_readable(row: ConnectedProvider) -> bool:
+    try:
+        unsealed(row.session)
+    except (InvalidToken, ValueError, KeyError, TypeError):
+        return False
+    return True
 
 
 def _is_renewed(row: ConnectedProvider, job: Job) -> bool:

@@ -23,8 +23,11 @@ class ActorKind(models.TextChoices):
 
 @dataclass(frozen=True)
 class Actor:
+    """`person`: the user name of whose key it is; its name is that one's and the key's."""
+
     kind: str = ActorKind.SYSTEM
     name: str = ""
+    person: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}" if self.name else self.kind
@@ -49,9 +52,9 @@ def acting_as(kind: str, name: str) -> Iterator[Actor]:
         _current.reset(token)
 
 
-def act_as(kind: str, name: str) -> None:
+def act_as(kind: str, name: str, person: str = "") -> None:
     """As `acting_as`, to the end of the block or request that this is called in."""
-    _current.set(Actor(kind, name))
+    _current.set(Actor(kind, name, person))
 
 
 class ActorMiddleware:

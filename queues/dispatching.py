@@ -14,7 +14,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, Max, OuterRef
+from django.db.models import Exists, Max, OuterRef, Q
 
 from devices.models import Worker
 from orchestrator_site.clock import db_now
@@ -22,6 +22,7 @@ from orchestrator_site.models import Organisation
 from orchestrator_site.rhythm import Rhythm
 from queues import intake, job_upkeep, jobs, live, sentences
 from queues.browser.transport import UNREACHABLE, Transport
+from queues.claims import NO_LEASE
 from queues.job_endings import may_have_begun
 from queues.models import Job
 from queues.registered import registered
@@ -146,12 +147,27 @@ class Dispatcher:
             if job.needs_session and (token := registered.session(job)):
                 live.lend_session(job, token)
         self.way.push(jobs.envelopes_of(again))
+        for job in self._unknown(again):  # the attempt has ended, and its report was lost
+            _end_unheard(job)
         return len(again) + sum(jobs.give_up(job) for job in found if job.cancel_asked_at)
+
+    def _unknown(self, found: Iterable[Job]) -> list[Job]:
+        cases = {str(job.case_id): job for job in found}
+        return [cases[case] for case in set(cases) - self.way.knows(cases)]
 
 
 def _with_due_jobs() -> list[UUID]:
     due = Job.objects.filter(organisation=OuterRef("pk"), published_at=None).due().order_by()
     return list(Organisation.objects.filter(Exists(due), active=True).values_list("pk", flat=True))
+
+
+def _end_unheard(job: Job) -> None:
+    """It goes on with another attempt, unless a person has to look."""
+    if may_have_begun(job):
+        intake.lose(job, sentences.WORKER_UNKNOWN, begun=True)
+    else:
+        where = Q(status=Status.QUEUED, lease_token=job.lease_token)
+        Job.change_all([job], where, None, **NO_LEASE, published_at=None)
 
 
 def _lose(keys: Iterable[int]) -> int:

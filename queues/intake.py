@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 
 from orchestrator_site.models import Event
@@ -35,14 +35,14 @@ MOST_FILES = 1000  # of one attempt
 def take_in(reports: Sequence[Report]) -> int:
     """Settle what was reported, in one transaction; returns how many jobs moved.
 
-    A report that no database takes is told in the log and left: its job will be missed, and looked
+    A report that cannot be taken in is told in the log and left: its job will be missed, and looked
     for. Raises OperationalError where the database cannot be asked: then nothing was taken in.
     """
     try:
         return _settle_all(_with_jobs(reports))
-    except OperationalError:
+    except (OperationalError, InterfaceError):
         raise
-    except (DatabaseError, ValueError, TypeError, KeyError):
+    except Exception:  # the rim: whatever a worker writes, the others' reports are taken in
         if len(reports) > 1:
             return sum(take_in([one]) for one in reports)
         logger.exception("a report of job %s cannot be taken in", reports[0].job_id)
@@ -132,7 +132,8 @@ def _sorted_out(
 
 
 def _is_current(job: Job, report: Report) -> bool:
-    return str(job.lease_token) == report.lease and job.status in WITH_A_WORKER
+    is_leased = job.lease_token is not None and str(job.lease_token) == report.lease
+    return is_leased and job.status in WITH_A_WORKER
 
 
 def _is_well(report: Report) -> bool:

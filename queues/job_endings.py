@@ -137,13 +137,18 @@ def _refused(job: Job, report: Report, after: After) -> bool:
 
 
 def _without_session(job: Job, after: After) -> bool:
-    """Nothing was executed, and no attempt is used up. Redis may have lost a session that lives."""
-    one_more: dict[str, Any] = {"max_attempts": F("max_attempts") + 1}
+    """Nothing was executed. Redis may have lost a session that lives: that it is lent again uses an
+    attempt up, since its worker may be one that cannot read it."""
+    if job.cancel_asked_at:
+        return _finish(job, Status.CANCELLED, NO_SESSION)
     token = registered.session(job)
     if token and live.transport():
         after.add(lambda: live.lend_session(job, token))
-        return again(job, sentences.SESSION_LENT_AGAIN, **one_more)
+        if job.attempts < job.max_attempts:
+            return again(job, sentences.SESSION_LENT_AGAIN)
+        return fail(job, ErrorClass.INFRASTRUCTURE, NO_SESSION, after)
     after.add(lambda: registered.session_lost(job))
+    one_more: dict[str, Any] = {"max_attempts": F("max_attempts") + 1}
     changes = {**one_more, "error_class": ErrorClass.SESSION, "error_log": NO_SESSION}
     return hold(job, NO_SESSION, **changes)
 

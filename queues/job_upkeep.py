@@ -71,6 +71,12 @@ def recall_old() -> int:
     return sum(jobs.recall(job) for job in old[:AT_ONCE])
 
 
+def recall_resting() -> int:
+    """Those of organisations that are switched off: they wait here, and no worker takes them."""
+    given = Job.objects.filter(status=Status.QUEUED, published_at__isnull=False)
+    return sum(jobs.recall(job) for job in given.filter(organisation__active=False)[:AT_ONCE])
+
+
 def forget_transport() -> int:
     """Without Redis: what was given to workers over it will not be heard of."""
     before = db_now() - settings.JOB_DEADLINE - MARGIN
@@ -101,7 +107,7 @@ def _done(name: str, duty: Callable[[], int]) -> int:
 
 
 def _by_transport() -> int:
-    return recall_old() if live.transport() else forget_transport()
+    return recall_old() + recall_resting() if live.transport() else forget_transport()
 
 
 DUTIES: Mapping[str, Callable[[], int]] = {

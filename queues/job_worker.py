@@ -125,14 +125,17 @@ class _Held:
         self._tick = tick
         self._renew_every = settings.TASK_LEASE.total_seconds() / RENEWALS
         self._renewed = time.monotonic()
+        self._is_begun = False
 
     def permit(self) -> bool:
-        return not self._is_cancelled() and claims.begin_irrevocable(self.job)
+        self._is_begun = not self._is_cancelled() and claims.begin_irrevocable(self.job)
+        return self._is_begun
 
     def tick(self) -> bool:
         self.lines.tell()
         self._tick(self.job)
-        if self._is_cancelled():
+        # What was begun is not cancelled any more: its confirmation is worth more.
+        if not self._is_begun and self._is_cancelled():
             return False
         if time.monotonic() - self._renewed < self._renew_every:
             return True

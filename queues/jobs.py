@@ -259,9 +259,10 @@ def recall(job: Job) -> bool:
 
 
 def give_up(job: Job) -> bool:
-    """End a job whose worker was asked to end it and says nothing."""
+    """End a job whose worker was asked to end it and says nothing. One that is queued still may
+    have been begun: its worker's word is not taken in yet, or was lost."""
     reason = sentences.CANCEL_UNANSWERED
-    if job.status == Status.RUNNING and may_have_begun(job):
+    if may_have_begun(job) and not _withdrawn(job):
         return _end(job, Status.IN_DOUBT, reason)
     return _end(job, Status.CANCELLED, reason)
 

@@ -21,7 +21,10 @@ SWITCH_VERBS = (
     Verb(
         "enable",
         _("Enable"),
-        _("It is told of jobs again. What it missed can be resent."),
+        _(
+            "It is told of jobs again. Messages that waited can be resent; of jobs that ended"
+            " meanwhile it is not told."
+        ),
         webhooks.enable,
         lambda endpoint: not endpoint.enabled,
         icon="play_circle",

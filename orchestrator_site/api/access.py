@@ -28,8 +28,8 @@ class ApiKeyAuthentication(BaseAuthentication):
         api_key = ApiKey.of(key.strip())
         if api_key is None:
             raise exceptions.AuthenticationFailed(_("This key is unknown, expired or disabled."))
-        name = f"{api_key.user.get_username()}/{api_key.name}"
-        act_as(ActorKind.API_KEY, name[:NAME_MAX])
+        person = api_key.user.get_username()
+        act_as(ActorKind.API_KEY, f"{person}/{api_key.name}"[:NAME_MAX], person)
         row_security.let_in(api_key.user)
         return api_key.user, api_key
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -189,6 +190,11 @@ class Transport:
     def leave(self, worker: str) -> None:
         """The worker ends. What it still has is reported lost by the next `reap`."""
         self._repeat([("leave", (worker,))])
+
+    def clock_skew(self) -> float:
+        """By how many seconds this machine's clock is before Redis'."""
+        seconds, micros = self.client.time()
+        return time.time() - seconds - micros / 1e6
 
     def take(self, worker: str, most: int = 1) -> list[str]:
         """Up to `most` envelopes, moved into the worker's list; not verified, nothing of them

@@ -37,6 +37,8 @@ logger = logging.getLogger("queues.browser.worker")
 VERSION = "1"
 BEAT_EVERY = 10.0  # seconds
 LOOK_EVERY = 1.0  # for jobs whose end is asked for
+CLOCK_EVERY = 10.0
+MOST_SKEW = 30.0  # envelopes are refused from a minute on
 IDLE = 0.2  # between two looks for jobs where there were none
 GRACE = 60.0  # that running jobs have after SIGTERM
 PATIENCE = 1.0  # before Redis is asked again
@@ -93,6 +95,8 @@ class Worker:
         ]
         self.cancelled: set[str] = set()
         self._looked_at = 0.0
+        self._compared_at = -CLOCK_EVERY
+        self._clock_is_right = True
         self._has_ended = threading.Event()
         self._rang = threading.Event()  # a slot has become free
 
@@ -126,10 +130,21 @@ class Worker:
             return
         self._looked_at = now
         self.cancelled = self.transport.is_cancelled(slot.job_id for slot in self._with_jobs())
+        if now - self._compared_at >= CLOCK_EVERY:
+            self._compared_at = now
+            self._compare_clocks()
+
+    def _compare_clocks(self) -> None:
+        """With a wrong clock every envelope looks too old, or of the future, and its job would be
+        refused for good: better taken by somebody else."""
+        skew = self.transport.clock_skew()
+        self._clock_is_right = abs(skew) < MOST_SKEW
+        if not self._clock_is_right:
+            logger.error("nothing is taken: this clock differs from Redis' by %.0f s", skew)
 
     def _take(self) -> bool:
         free = [slot for slot in self.slots if slot.is_free]
-        if self.stopping.is_asked or not free:
+        if self.stopping.is_asked or not free or not self._clock_is_right:
             return False
         taken = self.transport.take(self.name, len(free))
         for slot, raw in zip(free, taken, strict=False):

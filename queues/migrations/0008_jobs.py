@@ -10,172 +10,513 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('orchestrator_site', '0005_organisations'),
-        ('queues', '0007_cases_by_time'),
+        ("orchestrator_site", "0005_organisations"),
+        ("queues", "0007_cases_by_time"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='OrganisationTurn',
+            name="OrganisationTurn",
             fields=[
-                ('organisation', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, serialize=False, to='orchestrator_site.organisation')),
-                ('taken_at', models.DateTimeField(db_index=True, verbose_name='taken')),
+                (
+                    "organisation",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        serialize=False,
+                        to="orchestrator_site.organisation",
+                    ),
+                ),
+                ("taken_at", models.DateTimeField(db_index=True, verbose_name="taken")),
             ],
             options={
-                'verbose_name': "organisation's turn",
-                'verbose_name_plural': "organisations' turns",
+                "verbose_name": "organisation's turn",
+                "verbose_name_plural": "organisations' turns",
             },
         ),
         migrations.AddField(
-            model_name='tramitetask',
-            name='key_id',
-            field=models.CharField(blank=True, max_length=64, verbose_name='signing key'),
+            model_name="tramitetask",
+            name="key_id",
+            field=models.CharField(blank=True, max_length=64, verbose_name="signing key"),
         ),
         migrations.AddField(
-            model_name='tramitetask',
-            name='signature',
+            model_name="tramitetask",
+            name="signature",
             field=models.CharField(blank=True, max_length=64, verbose_name="script's signature"),
         ),
         migrations.AlterField(
-            model_name='evidencefile',
-            name='kind',
-            field=models.CharField(choices=[('log', 'Log'), ('screenshot', 'Screenshot'), ('trace', 'Trace'), ('download', 'Download'), ('receipt', 'Receipt'), ('data', 'Parsed data')], max_length=12, verbose_name='kind'),
+            model_name="evidencefile",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("log", "Log"),
+                    ("screenshot", "Screenshot"),
+                    ("trace", "Trace"),
+                    ("download", "Download"),
+                    ("receipt", "Receipt"),
+                    ("data", "Parsed data"),
+                ],
+                max_length=12,
+                verbose_name="kind",
+            ),
         ),
         migrations.CreateModel(
-            name='WebhookDelivery',
+            name="WebhookDelivery",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('case_id', models.UUIDField(db_index=True, default=uuid_utils.compat.uuid7, editable=False, verbose_name='case')),
-                ('priority', models.SmallIntegerField(default=0, help_text='Higher goes first.', verbose_name='priority')),
-                ('available_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='available at')),
-                ('attempts', models.PositiveSmallIntegerField(default=0, verbose_name='attempts')),
-                ('max_attempts', models.PositiveSmallIntegerField(default=3, verbose_name='attempts at most')),
-                ('lease_token', models.UUIDField(editable=False, null=True, verbose_name='lease')),
-                ('lease_expires_at', models.DateTimeField(editable=False, null=True, verbose_name='lease until')),
-                ('worker', models.CharField(blank=True, max_length=150, verbose_name='worker')),
-                ('error_class', models.CharField(blank=True, choices=[('business', 'Business: the site said no'), ('site', 'Site: page changed or down'), ('session', 'Session: logged out'), ('device', 'Device'), ('busy', 'Busy'), ('timeout', 'Time-out'), ('payload', 'Payload'), ('infrastructure', 'Infrastructure')], max_length=16, verbose_name='error class')),
-                ('error_log', models.TextField(blank=True, verbose_name='message')),
-                ('intent_at', models.DateTimeField(editable=False, help_text='From here on the work may have had its effect: it is never repeated blindly.', null=True, verbose_name='irrevocable step begun')),
-                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, verbose_name='created')),
-                ('started_at', models.DateTimeField(null=True, verbose_name='started')),
-                ('processed_at', models.DateTimeField(null=True, verbose_name='processed')),
-                ('message_id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, unique=True, verbose_name='message')),
-                ('event', models.CharField(max_length=40, verbose_name='event')),
-                ('payload', models.JSONField(encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='payload')),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('sending', 'Sending'), ('delivered', 'Delivered'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='pending', max_length=10, verbose_name='status')),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='orchestrator_site.organisation', verbose_name='organisation')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "case_id",
+                    models.UUIDField(
+                        db_index=True,
+                        default=uuid_utils.compat.uuid7,
+                        editable=False,
+                        verbose_name="case",
+                    ),
+                ),
+                (
+                    "priority",
+                    models.SmallIntegerField(
+                        default=0, help_text="Higher goes first.", verbose_name="priority"
+                    ),
+                ),
+                (
+                    "available_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="available at"
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0, verbose_name="attempts")),
+                (
+                    "max_attempts",
+                    models.PositiveSmallIntegerField(default=3, verbose_name="attempts at most"),
+                ),
+                ("lease_token", models.UUIDField(editable=False, null=True, verbose_name="lease")),
+                (
+                    "lease_expires_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="lease until"),
+                ),
+                ("worker", models.CharField(blank=True, max_length=150, verbose_name="worker")),
+                (
+                    "error_class",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("business", "Business: the site said no"),
+                            ("site", "Site: page changed or down"),
+                            ("session", "Session: logged out"),
+                            ("device", "Device"),
+                            ("busy", "Busy"),
+                            ("timeout", "Time-out"),
+                            ("payload", "Payload"),
+                            ("infrastructure", "Infrastructure"),
+                        ],
+                        max_length=16,
+                        verbose_name="error class",
+                    ),
+                ),
+                ("error_log", models.TextField(blank=True, verbose_name="message")),
+                (
+                    "intent_at",
+                    models.DateTimeField(
+                        editable=False,
+                        help_text="From here on the work may have had its effect: it is never repeated blindly.",
+                        null=True,
+                        verbose_name="irrevocable step begun",
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_index=True, default=django.utils.timezone.now, verbose_name="created"
+                    ),
+                ),
+                ("started_at", models.DateTimeField(null=True, verbose_name="started")),
+                ("processed_at", models.DateTimeField(null=True, verbose_name="processed")),
+                (
+                    "message_id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7,
+                        editable=False,
+                        unique=True,
+                        verbose_name="message",
+                    ),
+                ),
+                ("event", models.CharField(max_length=40, verbose_name="event")),
+                (
+                    "payload",
+                    models.JSONField(
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        verbose_name="payload",
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("sending", "Sending"),
+                            ("delivered", "Delivered"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="pending",
+                        max_length=10,
+                        verbose_name="status",
+                    ),
+                ),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="orchestrator_site.organisation",
+                        verbose_name="organisation",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'webhook message',
-                'verbose_name_plural': 'webhook messages',
-                'ordering': ['-id'],
-                'permissions': [('operate_webhookdelivery', 'Can act on webhook messages')],
+                "verbose_name": "webhook message",
+                "verbose_name_plural": "webhook messages",
+                "ordering": ["-id"],
+                "permissions": [("operate_webhookdelivery", "Can act on webhook messages")],
             },
         ),
         migrations.CreateModel(
-            name='WebhookAttempt',
+            name="WebhookAttempt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveSmallIntegerField(verbose_name='attempt')),
-                ('at', models.DateTimeField(verbose_name='at')),
-                ('seconds', models.FloatField(verbose_name='seconds')),
-                ('status_code', models.PositiveSmallIntegerField(null=True, verbose_name='status')),
-                ('body', models.TextField(blank=True, help_text='Its first kilobyte.', verbose_name='answer')),
-                ('error', models.TextField(blank=True, verbose_name='error')),
-                ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='calls', to='queues.webhookdelivery', verbose_name='message')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveSmallIntegerField(verbose_name="attempt")),
+                ("at", models.DateTimeField(verbose_name="at")),
+                ("seconds", models.FloatField(verbose_name="seconds")),
+                ("status_code", models.PositiveSmallIntegerField(null=True, verbose_name="status")),
+                (
+                    "body",
+                    models.TextField(
+                        blank=True, help_text="Its first kilobyte.", verbose_name="answer"
+                    ),
+                ),
+                ("error", models.TextField(blank=True, verbose_name="error")),
+                (
+                    "delivery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="calls",
+                        to="queues.webhookdelivery",
+                        verbose_name="message",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'webhook call',
-                'verbose_name_plural': 'webhook calls',
-                'ordering': ['-id'],
+                "verbose_name": "webhook call",
+                "verbose_name_plural": "webhook calls",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='WebhookEndpoint',
+            name="WebhookEndpoint",
             fields=[
-                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('url', models.URLField(max_length=500, verbose_name='address')),
-                ('events', models.JSONField(default=list, help_text='Empty: all of them.', verbose_name='events')),
-                ('secret', orchestrator_site.encryption.EncryptedTextField(editable=False, verbose_name='secret')),
-                ('old_secret', orchestrator_site.encryption.EncryptedTextField(blank=True, editable=False, verbose_name='secret before')),
-                ('old_secret_until', models.DateTimeField(editable=False, null=True, verbose_name='signed with it until')),
-                ('enabled', models.BooleanField(default=True, verbose_name='enabled')),
-                ('failing_since', models.DateTimeField(editable=False, null=True, verbose_name='failing since')),
-                ('disabled_because', models.TextField(blank=True, editable=False, verbose_name='disabled because')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='webhooks', to='orchestrator_site.organisation', verbose_name='organisation')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid_utils.compat.uuid7,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("url", models.URLField(max_length=500, verbose_name="address")),
+                (
+                    "events",
+                    models.JSONField(
+                        default=list, help_text="Empty: all of them.", verbose_name="events"
+                    ),
+                ),
+                (
+                    "secret",
+                    orchestrator_site.encryption.EncryptedTextField(
+                        editable=False, verbose_name="secret"
+                    ),
+                ),
+                (
+                    "old_secret",
+                    orchestrator_site.encryption.EncryptedTextField(
+                        blank=True, editable=False, verbose_name="secret before"
+                    ),
+                ),
+                (
+                    "old_secret_until",
+                    models.DateTimeField(
+                        editable=False, null=True, verbose_name="signed with it until"
+                    ),
+                ),
+                ("enabled", models.BooleanField(default=True, verbose_name="enabled")),
+                (
+                    "failing_since",
+                    models.DateTimeField(editable=False, null=True, verbose_name="failing since"),
+                ),
+                (
+                    "disabled_because",
+                    models.TextField(blank=True, editable=False, verbose_name="disabled because"),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="webhooks",
+                        to="orchestrator_site.organisation",
+                        verbose_name="organisation",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'webhook',
-                'verbose_name_plural': 'webhooks',
-                'ordering': ['-created_at'],
-                'permissions': [('operate_webhookendpoint', 'Can act on webhooks')],
+                "verbose_name": "webhook",
+                "verbose_name_plural": "webhooks",
+                "ordering": ["-created_at"],
+                "permissions": [("operate_webhookendpoint", "Can act on webhooks")],
             },
         ),
         migrations.AddField(
-            model_name='webhookdelivery',
-            name='endpoint',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='queues.webhookendpoint', verbose_name='webhook'),
+            model_name="webhookdelivery",
+            name="endpoint",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="deliveries",
+                to="queues.webhookendpoint",
+                verbose_name="webhook",
+            ),
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('case_id', models.UUIDField(db_index=True, default=uuid_utils.compat.uuid7, editable=False, verbose_name='case')),
-                ('priority', models.SmallIntegerField(default=0, help_text='Higher goes first.', verbose_name='priority')),
-                ('available_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='available at')),
-                ('attempts', models.PositiveSmallIntegerField(default=0, verbose_name='attempts')),
-                ('max_attempts', models.PositiveSmallIntegerField(default=3, verbose_name='attempts at most')),
-                ('lease_token', models.UUIDField(editable=False, null=True, verbose_name='lease')),
-                ('lease_expires_at', models.DateTimeField(editable=False, null=True, verbose_name='lease until')),
-                ('worker', models.CharField(blank=True, max_length=150, verbose_name='worker')),
-                ('error_class', models.CharField(blank=True, choices=[('business', 'Business: the site said no'), ('site', 'Site: page changed or down'), ('session', 'Session: logged out'), ('device', 'Device'), ('busy', 'Busy'), ('timeout', 'Time-out'), ('payload', 'Payload'), ('infrastructure', 'Infrastructure')], max_length=16, verbose_name='error class')),
-                ('error_log', models.TextField(blank=True, verbose_name='message')),
-                ('intent_at', models.DateTimeField(editable=False, help_text='From here on the work may have had its effect: it is never repeated blindly.', null=True, verbose_name='irrevocable step begun')),
-                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, verbose_name='created')),
-                ('started_at', models.DateTimeField(null=True, verbose_name='started')),
-                ('processed_at', models.DateTimeField(null=True, verbose_name='processed')),
-                ('provider_id', models.CharField(max_length=64, verbose_name="provider's id")),
-                ('provider_name', models.CharField(max_length=64, verbose_name='provider')),
-                ('flow_id', models.CharField(max_length=64, verbose_name="flow's id")),
-                ('flow_name', models.CharField(max_length=64, verbose_name='flow')),
-                ('flow_version', models.CharField(max_length=32, verbose_name='flow version')),
-                ('script', models.TextField(verbose_name='script')),
-                ('script_hash', models.CharField(max_length=64, verbose_name="script's SHA-256")),
-                ('signature', models.CharField(max_length=64, verbose_name="script's signature")),
-                ('key_id', models.CharField(max_length=64, verbose_name='signing key')),
-                ('hosts', models.JSONField(default=list, verbose_name='hosts')),
-                ('needs_session', models.BooleanField(default=True, verbose_name='needs a session')),
-                ('inputs', models.JSONField(default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='inputs')),
-                ('metadata', models.JSONField(default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='metadata')),
-                ('idempotency_key', models.CharField(blank=True, editable=False, max_length=200, verbose_name='idempotency key')),
-                ('deadline_at', models.DateTimeField(null=True, verbose_name='deadline')),
-                ('published_at', models.DateTimeField(editable=False, null=True, verbose_name='given to the transport')),
-                ('cancel_asked_at', models.DateTimeField(editable=False, null=True, verbose_name='cancel asked')),
-                ('status', models.CharField(choices=[('queued', 'Queued'), ('held', 'Waits for its session'), ('running', 'Running'), ('in_doubt', 'In doubt'), ('done', 'Done'), ('error', 'Error'), ('cancelled', 'Cancelled')], default='queued', max_length=10, verbose_name='status')),
-                ('result', models.JSONField(blank=True, default=dict, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='result')),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='jobs', to='orchestrator_site.organisation', verbose_name='organisation')),
-                ('user', models.ForeignKey(help_text='Whose session it runs with.', on_delete=django.db.models.deletion.PROTECT, related_name='jobs', to=settings.AUTH_USER_MODEL, verbose_name='user')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "case_id",
+                    models.UUIDField(
+                        db_index=True,
+                        default=uuid_utils.compat.uuid7,
+                        editable=False,
+                        verbose_name="case",
+                    ),
+                ),
+                (
+                    "priority",
+                    models.SmallIntegerField(
+                        default=0, help_text="Higher goes first.", verbose_name="priority"
+                    ),
+                ),
+                (
+                    "available_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="available at"
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0, verbose_name="attempts")),
+                (
+                    "max_attempts",
+                    models.PositiveSmallIntegerField(default=3, verbose_name="attempts at most"),
+                ),
+                ("lease_token", models.UUIDField(editable=False, null=True, verbose_name="lease")),
+                (
+                    "lease_expires_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="lease until"),
+                ),
+                ("worker", models.CharField(blank=True, max_length=150, verbose_name="worker")),
+                (
+                    "error_class",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("business", "Business: the site said no"),
+                            ("site", "Site: page changed or down"),
+                            ("session", "Session: logged out"),
+                            ("device", "Device"),
+                            ("busy", "Busy"),
+                            ("timeout", "Time-out"),
+                            ("payload", "Payload"),
+                            ("infrastructure", "Infrastructure"),
+                        ],
+                        max_length=16,
+                        verbose_name="error class",
+                    ),
+                ),
+                ("error_log", models.TextField(blank=True, verbose_name="message")),
+                (
+                    "intent_at",
+                    models.DateTimeField(
+                        editable=False,
+                        help_text="From here on the work may have had its effect: it is never repeated blindly.",
+                        null=True,
+                        verbose_name="irrevocable step begun",
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        db_index=True, default=django.utils.timezone.now, verbose_name="created"
+                    ),
+                ),
+                ("started_at", models.DateTimeField(null=True, verbose_name="started")),
+                ("processed_at", models.DateTimeField(null=True, verbose_name="processed")),
+                ("provider_id", models.CharField(max_length=64, verbose_name="provider's id")),
+                ("provider_name", models.CharField(max_length=64, verbose_name="provider")),
+                ("flow_id", models.CharField(max_length=64, verbose_name="flow's id")),
+                ("flow_name", models.CharField(max_length=64, verbose_name="flow")),
+                ("flow_version", models.CharField(max_length=32, verbose_name="flow version")),
+                ("script", models.TextField(verbose_name="script")),
+                ("script_hash", models.CharField(max_length=64, verbose_name="script's SHA-256")),
+                ("signature", models.CharField(max_length=64, verbose_name="script's signature")),
+                ("key_id", models.CharField(max_length=64, verbose_name="signing key")),
+                ("hosts", models.JSONField(default=list, verbose_name="hosts")),
+                (
+                    "needs_session",
+                    models.BooleanField(default=True, verbose_name="needs a session"),
+                ),
+                (
+                    "inputs",
+                    models.JSONField(
+                        default=dict,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        verbose_name="inputs",
+                    ),
+                ),
+                (
+                    "metadata",
+                    models.JSONField(
+                        default=dict,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        verbose_name="metadata",
+                    ),
+                ),
+                (
+                    "idempotency_key",
+                    models.CharField(
+                        blank=True, editable=False, max_length=200, verbose_name="idempotency key"
+                    ),
+                ),
+                ("deadline_at", models.DateTimeField(null=True, verbose_name="deadline")),
+                (
+                    "published_at",
+                    models.DateTimeField(
+                        editable=False, null=True, verbose_name="given to the transport"
+                    ),
+                ),
+                (
+                    "cancel_asked_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="cancel asked"),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("held", "Waits for its session"),
+                            ("running", "Running"),
+                            ("in_doubt", "In doubt"),
+                            ("done", "Done"),
+                            ("error", "Error"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                        verbose_name="status",
+                    ),
+                ),
+                (
+                    "result",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        encoder=django.core.serializers.json.DjangoJSONEncoder,
+                        verbose_name="result",
+                    ),
+                ),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="jobs",
+                        to="orchestrator_site.organisation",
+                        verbose_name="organisation",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        help_text="Whose session it runs with.",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="jobs",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'job',
-                'verbose_name_plural': 'jobs',
-                'db_table': 'jobs',
-                'ordering': ['-id'],
-                'permissions': [('operate_job', 'Can act on jobs')],
-                'indexes': [models.Index(models.F('organisation'), models.OrderBy(models.F('priority'), descending=True), models.F('available_at'), models.F('id'), condition=models.Q(('status', 'queued')), name='job_next'), models.Index(fields=['organisation', '-id'], name='job_of_organisation'), models.Index(condition=models.Q(('status', 'queued')), fields=['published_at'], name='job_given'), models.Index(condition=models.Q(('status', 'running')), fields=['lease_expires_at'], name='job_run')],
-                'constraints': [models.UniqueConstraint(fields=('case_id',), name='job_one_a_case'), models.UniqueConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), fields=('organisation', 'idempotency_key'), name='job_once_a_key')],
+                "verbose_name": "job",
+                "verbose_name_plural": "jobs",
+                "db_table": "jobs",
+                "ordering": ["-id"],
+                "permissions": [("operate_job", "Can act on jobs")],
+                "indexes": [
+                    models.Index(
+                        models.F("organisation"),
+                        models.OrderBy(models.F("priority"), descending=True),
+                        models.F("available_at"),
+                        models.F("id"),
+                        condition=models.Q(("status", "queued")),
+                        name="job_next",
+                    ),
+                    models.Index(fields=["organisation", "-id"], name="job_of_organisation"),
+                    models.Index(
+                        condition=models.Q(("status", "queued")),
+                        fields=["published_at"],
+                        name="job_given",
+                    ),
+                    models.Index(
+                        condition=models.Q(("status", "running")),
+                        fields=["lease_expires_at"],
+                        name="job_run",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("case_id",), name="job_one_a_case"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("idempotency_key", ""), _negated=True),
+                        fields=("organisation", "idempotency_key"),
+                        name="job_once_a_key",
+                    ),
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='webhookdelivery',
-            index=models.Index(models.OrderBy(models.F('priority'), descending=True), models.F('available_at'), models.F('id'), condition=models.Q(('status', 'pending')), name='webhook_next'),
+            model_name="webhookdelivery",
+            index=models.Index(
+                models.OrderBy(models.F("priority"), descending=True),
+                models.F("available_at"),
+                models.F("id"),
+                condition=models.Q(("status", "pending")),
+                name="webhook_next",
+            ),
         ),
         migrations.AddIndex(
-            model_name='webhookdelivery',
-            index=models.Index(fields=['endpoint', '-id'], name='webhook_of_endpoint'),
+            model_name="webhookdelivery",
+            index=models.Index(fields=["endpoint", "-id"], name="webhook_of_endpoint"),
         ),
     ]

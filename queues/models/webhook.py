@@ -6,6 +6,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from uuid_utils.compat import uuid7
 
 from orchestrator_site.encryption import EncryptedTextField
@@ -87,7 +88,7 @@ class WebhookDelivery(LeasedTask):
     )
     message_id = models.UUIDField(_("message"), default=uuid7, unique=True, editable=False)
     event = models.CharField(_("event"), max_length=40)
-    payload = models.JSONField(_("payload"), encoder=DjangoJSONEncoder)
+    payload = models.JSONField(pgettext_lazy("webhook", "payload"), encoder=DjangoJSONEncoder)
     status = models.CharField(
         _("status"), max_length=10, choices=Status.choices, default=Status.PENDING
     )

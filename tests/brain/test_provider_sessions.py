@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import redis
+from cryptography.fernet import Fernet
 from django.utils import timezone
 
 from brain import alerts, probing, rules, sessions
@@ -213,6 +214,31 @@ def test_a_dead_session_holds_only_the_jobs_that_need_it(row: ConnectedProvider)
     assert statuses == ["held", "queued", "queued", "queued"]
     (reading,) = alerts.jobs_without_session()
     assert reading.value == 2
+
+
+def test_a_job_that_is_given_meanwhile_is_not_held(
+    row: ConnectedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(row)
+    move_all = Job.move_all
+
+    def given_first(rows: Any, *args: Any, **more: Any) -> list[Job]:
+        found = list(rows)
+        Job.objects.filter(published_at=None).hand_over(1)
+        return move_all(found, *args, **more)
+
+    monkeypatch.setattr(Job, "move_all", given_first)
+    assert sessions.expire(row, "over")
+    job.refresh_from_db()
+    assert (job.status, job.lease_token is None) == (Job.Status.QUEUED, False)
+
+
+def test_a_session_that_nobody_can_read_is_over(row: ConnectedProvider) -> None:
+    job = job_of(row, error_log=NO_SESSION)
+    ConnectedProvider.objects.update(session=Fernet(Fernet.generate_key()).encrypt(b"{}").decode())
+    sessions.lost(job)
+    row.refresh_from_db()
+    assert row.status == Status.EXPIRED
 
 
 def test_a_session_renewed_since_the_job_began_lives_on(row: ConnectedProvider) -> None:

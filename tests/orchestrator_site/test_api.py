@@ -39,6 +39,7 @@ FUZZED = 2  # made-up requests to each endpoint
 
 SignedIn = Callable[[str], Client]
 Person = Callable[[str], User]
+Caller = Callable[..., Client]
 LISTS = [prefix for prefix, _viewset, _name in router.registry]
 
 

@@ -258,6 +258,14 @@ def test_a_second_person_approves_where_the_organisation_wants_it(
     caller.send(f"flows/{flow['id']}/activate")
 
 
+def test_a_slash_in_an_authors_address_makes_no_second_person(stranger: Caller) -> None:
+    entered = stranger.send("auth/register", {**ANA, "email": "ana/2@empresa.example"}, 201)
+    Organisation.objects.update(needs_approval=True)
+    ana = Caller(entered["token"])
+    flow = ana.send("flows", new_flow(providerId=str(ProviderFactory().pk)), 201)
+    ana.send(f"flows/{flow['id']}/approve", status=409)
+
+
 # --- Runs ----------------------------------------------------------------------------------------
 
 

@@ -15,8 +15,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from orchestrator_site.models import Event
-from queues import jobs
+from queues import intake, jobs
 from queues.browser import signing
+from queues.browser.reports import Report
 from queues.browser.signing import EnvelopeRefused
 from queues.browser.transport import Transport
 from queues.dispatching import Dispatcher
@@ -183,6 +184,29 @@ def test_a_report_that_no_database_takes_holds_up_no_other(
     assert as_stored(first).status != Status.DONE
 
 
+@pytest.mark.parametrize("more", [{"seconds": float("inf")}, {"results": [{"path": 5}]}])
+def test_a_report_of_nonsense_holds_up_no_other(
+    dispatcher: Dispatcher, worker: Hand, more: dict[str, Any]
+) -> None:
+    first, second = JobFactory.create_batch(2)
+    dispatcher.give()
+    for _job in (first, second):
+        envelope = worker.start()
+        worker.finish(envelope, **(more if envelope.job_id == str(first.case_id) else {}))
+    assert dispatcher.take_in() == 4
+    assert as_stored(second).status == Status.DONE
+    assert as_stored(first).status == Status.RUNNING
+    assert dispatcher.take_in() == 0
+
+
+def test_a_report_without_a_lease_ends_no_job_that_waits() -> None:
+    job = JobFactory()
+    names = {"job_id": str(job.case_id), "org_id": str(job.organisation_id), "worker": "w1"}
+    forged = Report("finished", lease="None", status="error", error_class="payload", **names)
+    assert intake.take_in([forged]) == 0
+    assert as_stored(job).status == Status.QUEUED
+
+
 def test_files_are_kept_but_not_those_of_another_folder(
     dispatcher: Dispatcher, worker: Hand
 ) -> None:
@@ -334,6 +358,22 @@ def test_a_run_that_a_flushed_redis_forgot_is_lost(
     assert as_stored(job).status == then
     assert not way.begun("w1", envelope)
     assert not worker.finish(envelope)
+
+
+@pytest.mark.parametrize(("steps", "then"), [(None, Status.QUEUED), (SENDING, Status.IN_DOUBT)])
+def test_a_run_whose_every_report_is_lost_leaves_no_job_waiting_for_ever(
+    dispatcher: Dispatcher, worker: Hand, way: Transport, steps: Any, then: str
+) -> None:
+    job = JobFactory(steps=steps) if steps else JobFactory()
+    dispatcher.give()
+    first = worker.start()
+    worker.finish(first)
+    way.client.delete("sri:results", "sri:jobs")
+    assert dispatcher.look_for_missing(AT_ONCE) == 1
+    assert as_stored(job).status == then
+    if then == Status.QUEUED:
+        dispatcher.give()
+        assert worker.start().lease != first.lease
 
 
 def test_what_was_written_down_and_never_given_is_given(

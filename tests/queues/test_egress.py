@@ -55,6 +55,7 @@ def test_a_host_is_covered_by_what_was_declared(
         *("::1", "::", "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:10.0.0.1"),
         *("::ffff:169.254.169.254", "::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::"),
         *("2001:0:4136:e378:8000:63bf:3fff:fdd2", "fec0::1"),
+        *("192.0.0.192", "168.63.129.16"),  # clouds' own
     ],
 )
 def test_an_address_of_a_network_of_ones_own_is_not_public(address: str) -> None:

@@ -104,6 +104,35 @@ def test_without_a_session_the_job_is_held_and_no_attempt_used(
     assert job_upkeep.revive() == 1
 
 
+def test_a_session_that_no_worker_can_read_is_not_lent_for_ever(
+    dispatcher: Dispatcher, worker: Hand, way: Transport, of_a_session: Any
+) -> None:
+    job, connection = of_a_session()
+    for _attempt in range(job.max_attempts):
+        assert dispatcher.give() == 1
+        worker.take()
+        way.refused("w1", worker.raw, NO_SESSION)
+        dispatcher.take_in()
+    assert (as_stored(job).status, as_stored(job).error_log) == (Status.ERROR, NO_SESSION)
+    connection.refresh_from_db()
+    assert connection.status == "active"
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_cancelled_job_without_a_session_does_not_wait_for_one(
+    dispatcher: Dispatcher, worker: Hand, way: Transport, of_a_session: Any, is_over: bool
+) -> None:
+    job, connection = of_a_session()
+    if is_over:
+        type(connection).objects.update(expires_at=timezone.now())
+    dispatcher.give()
+    worker.take()
+    assert jobs.cancel(as_stored(job), "not needed")
+    way.refused("w1", worker.raw, NO_SESSION)
+    dispatcher.take_in()
+    assert as_stored(job).status == Status.CANCELLED
+
+
 # --- What people do -----------------------------------------------------------------------------
 
 
@@ -151,6 +180,19 @@ def test_a_cancellation_that_no_worker_confirms_is_ended(
     assert as_stored(job).status == then
 
 
+@pytest.mark.parametrize(("steps", "then"), [(None, Status.CANCELLED), (SENDING, Status.IN_DOUBT)])
+def test_a_cancelled_job_of_which_nothing_was_heard_may_have_begun(
+    dispatcher: Dispatcher, worker: Hand, way: Transport, steps: Any, then: str
+) -> None:
+    job = JobFactory(steps=steps) if steps else JobFactory()
+    dispatcher.give()
+    assert way.begun("w1", worker.start())
+    jobs.cancel(as_stored(job), "not needed")  # while no report is taken in
+    Job.objects.update(cancel_asked_at=timezone.now() - timedelta(seconds=91))
+    assert job_upkeep.end_unanswered() == 1
+    assert as_stored(job).status == then
+
+
 def test_a_cancelled_job_whose_worker_dies_is_not_tried_again(
     dispatcher: Dispatcher, worker: Hand
 ) -> None:
@@ -192,3 +234,20 @@ def test_what_waited_long_is_signed_anew(dispatcher: Dispatcher, worker: Hand) -
     assert dispatcher.give() == 1
     envelope = worker.start()
     assert envelope.attempt == 1 and envelope.lease != str(old)
+
+
+def test_what_waits_with_the_workers_comes_back_when_its_organisation_is_switched_off(
+    dispatcher: Dispatcher, worker: Hand
+) -> None:
+    job, other = JobFactory(), JobFactory()
+    dispatcher.give()
+    job.organisation.active = False
+    job.organisation.save(update_fields=["active"])
+    assert job_upkeep.recall_resting() == 1
+    back = as_stored(job)
+    assert (back.published_at, back.lease_token, back.attempts) == (None, None, 0)
+    assert worker.start().job_id == str(other.case_id)
+    assert worker.take() is None
+    job.organisation.active = True
+    job.organisation.save(update_fields=["active"])
+    assert dispatcher.give() == 1

@@ -340,9 +340,8 @@ def test_keys_of_a_file_are_read_again_when_it_changes(tmp_path: Path) -> None:
 # --- Stopping, in this process --------------------------------------------------------------------
 
 
-@contextmanager
-def working(redis_url: str, folder: Path, stopping: Stopping) -> Iterator[threading.Thread]:
-    settings = WorkerSettings(
+def settings_of(redis_url: str, folder: Path) -> WorkerSettings:
+    return WorkerSettings(
         worker_id=f"thread-{uuid.uuid4().hex[:8]}",
         redis_url=redis_url,
         store=FolderStore(folder),
@@ -351,7 +350,11 @@ def working(redis_url: str, folder: Path, stopping: Stopping) -> Iterator[thread
         limits=Limits(30, 10, (ip_network("127.0.0.0/8"),)),
         capacity=1,
     )
-    worker = Worker(settings, Transport(redis_url), stopping)
+
+
+@contextmanager
+def working(redis_url: str, folder: Path, stopping: Stopping) -> Iterator[threading.Thread]:
+    worker = Worker(settings_of(redis_url, folder), Transport(redis_url), stopping)
     thread = threading.Thread(target=worker.run, daemon=True)
     thread.start()
     try:
@@ -369,6 +372,20 @@ def alone(redis_url: str, transport: Transport) -> str:
     url = redis_url.removesuffix("0") + "1"
     redis.Redis.from_url(url).flushdb()
     return url
+
+
+def test_with_a_wrong_clock_nothing_is_taken(
+    alone: str, tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = Transport(alone)
+    transport.push([make("/sent")])
+    worker = Worker(settings_of(alone, tmp_path), transport, Stopping())
+    real, hour = time.time, 3600
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("queues.browser.transport.time.time", lambda: real() + hour)
+        assert abs(transport.clock_skew() - hour) < 5
+        assert not worker.step()
+    assert transport.waiting("7") == 1
 
 
 @pytest.mark.chromium

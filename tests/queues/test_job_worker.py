@@ -193,6 +193,22 @@ def test_a_cancelled_run_ends_and_says_so(worker: JobWorker, browser: Hand) -> N
     assert as_stored(job).status == Status.CANCELLED
 
 
+def test_what_was_begun_is_not_cancelled_any_more(worker: JobWorker, browser: Hand) -> None:
+    job = JobFactory(steps=SENDING)
+    answers = []
+
+    def execute(run: Run, *, permit: Any, tick: Any, **_: Any) -> Outcome:
+        answers.append(permit())
+        jobs.cancel(as_stored(job), "too late")
+        answers.append(tick())
+        return Outcome(ok=all(answers), irrevocable_begun=True, confirmed=all(answers))
+
+    browser.execute = execute  # type: ignore[method-assign]
+    worker.step()
+    assert answers == [True, True]
+    assert as_stored(job).status == Status.DONE
+
+
 def test_the_irrevocable_step_is_written_down_first(worker: JobWorker, browser: Hand) -> None:
     job = JobFactory(steps=SENDING)
     browser.sends = True
