@@ -39,6 +39,11 @@ def pair(first: Any, second: Any) -> SafeString:
     return format_html('<div class="pair">{} <div class="second">{}</div></div>', first, second)
 
 
+def key(text: Any) -> SafeString:
+    """A name: on one line where there is room for it, broken anywhere where it is longer."""
+    return format_html('<span class="key">{}</span>', text) if text else NOTHING
+
+
 def moment(at: datetime | None) -> SafeString:
     """A time, short, in the reader's zone; the whole of it on hover."""
     if at is None:

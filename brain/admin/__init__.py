@@ -4,9 +4,12 @@ from brain.admin import (
     claims,
     configuration,
     distribution,
+    flows,
     generators,
     organismos,
     people,
+    providers,
+    signing_keys,
     tramites,
 )
 
@@ -14,8 +17,11 @@ __all__ = [
     "claims",
     "configuration",
     "distribution",
+    "flows",
     "generators",
     "organismos",
     "people",
+    "providers",
+    "signing_keys",
     "tramites",
 ]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -13,8 +12,9 @@ from brain.verbs import TASK_VERBS
 from orchestrator_site import sentences
 from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin, badge, moment
 from orchestrator_site.admin.bases import sentence
+from queues.admin.evidence import evidence_of
 from queues.admin.lists import thread
-from queues.models import EvidenceFile, TramiteTask
+from queues.models import TramiteTask
 
 Status = TramiteTask.Status
 
@@ -93,27 +93,8 @@ class TramiteTaskAdmin(VerbAdmin, ReadOnlyAdmin):
 
     @display(description=_("evidence"))
     def evidence(self, row: TramiteTask) -> SafeString:
-        files = EvidenceFile.objects.filter(
-            object_type=row._meta.label_lower, object_id=str(row.pk)
-        )
-        shots = [file for file in files if file.kind == EvidenceFile.Kind.SCREENSHOT]
-        others = [file for file in files if file.kind != EvidenceFile.Kind.SCREENSHOT]
-        thumbs = format_html_join(
-            "",
-            '<a href="{}"><img class="thumb" loading="lazy" src="{}" alt="{}"></a>',
-            ((_url(file), _url(file), file.path.rpartition("/")[2]) for file in shots),
-        )
-        lines = format_html_join(
-            "",
-            '<li><a href="{}">{}</a> {} B <code title="SHA-256">{}</code></li>',
-            ((_url(f), f.path.rpartition("/")[2], f.size, f.sha256[:16]) for f in others),
-        )
-        return format_html('<div class="thumbs">{}</div><ul>{}</ul>', thumbs, lines)
+        return evidence_of(row)
 
     @display(description=_("thread"))
     def thread(self, row: TramiteTask) -> SafeString:
         return thread(row.case_id)
-
-
-def _url(file: EvidenceFile) -> str:
-    return reverse("evidence", args=[file.pk])

@@ -1,5 +1,6 @@
 """The admin's ground, and its own rows; the bases are every app's."""
 
+from orchestrator_site.admin import organisations as organisations
 from orchestrator_site.admin import rows as rows
 from orchestrator_site.admin.access import SuperuserAdmin
 from orchestrator_site.admin.bases import ReadOnlyAdmin, VerbAdmin

@@ -76,6 +76,44 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
         ],
     ),
     (
+        _("Control plane"),
+        [
+            (_("Jobs"), "play_circle", "queues_job", "queues.view_job"),
+            (
+                _("Sessions"),
+                "cookie",
+                "brain_connectedprovider",
+                "brain.view_connectedprovider",
+            ),
+            (
+                _("Webhooks"),
+                "webhook",
+                "queues_webhookendpoint",
+                "queues.view_webhookendpoint",
+            ),
+            (
+                _("Messages"),
+                "outbox",
+                "queues_webhookdelivery",
+                "queues.view_webhookdelivery",
+            ),
+            (_("Providers"), "language", "brain_provider", "brain.view_provider"),
+            (
+                _("Organisations"),
+                "corporate_fare",
+                "orchestrator_site_organisation",
+                "orchestrator_site.view_organisation",
+            ),
+            (
+                _("Members"),
+                "badge",
+                "orchestrator_site_member",
+                "orchestrator_site.view_member",
+            ),
+            (_("Signing keys"), "key_vertical", "brain_signingkey", "brain.view_signingkey"),
+        ],
+    ),
+    (
         _("Configuration"),
         [
             (

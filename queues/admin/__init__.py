@@ -1,5 +1,5 @@
 """The queues in the admin, and the devices, whose verbs end tasks."""
 
-from queues.admin import devices, distribution, evidence, mirror
+from queues.admin import devices, distribution, evidence, jobs, mirror, webhooks
 
-__all__ = ["devices", "distribution", "evidence", "mirror"]
+__all__ = ["devices", "distribution", "evidence", "jobs", "mirror", "webhooks"]

@@ -15,17 +15,15 @@ from django.utils.translation import pgettext_lazy
 from unfold.decorators import display
 
 from devices.models import DevDevice, Device
-from orchestrator_site import sentences, telling
+from orchestrator_site import sentences
 from orchestrator_site.admin import VerbAdmin, badge, moment
 from orchestrator_site.admin.bases import sentence
-from orchestrator_site.cells import NOTHING, pair, plain_table
+from orchestrator_site.cells import NOTHING, pair
 from orchestrator_site.clock import db_now
-from orchestrator_site.models import Event
 from queues import recording
+from queues.admin.lists import happened
 from queues.models import DistributionConfig
 from queues.verbs import DEVICE_VERBS
-
-EVENTS = 50
 
 
 class HeldFilter(admin.SimpleListFilter):
@@ -168,18 +166,7 @@ class DeviceAdmin(VerbAdmin):
 
     @display(description=_("events"))
     def events(self, row: Device) -> SafeString:
-        kind = Device._meta.label_lower
-        found = Event.objects.filter(object_type=kind, object_id=str(row.pk))[:EVENTS]
-        lines = (
-            (
-                moment(one.at),
-                telling.change(one),
-                sentences.told(one.reason),
-                f"{one.get_actor_kind_display()} {one.actor}",
-            )
-            for one in found
-        )
-        return plain_table((_("at"), _("change"), _("reason"), _("by")), lines)
+        return happened(row)
 
 
 @admin.register(DevDevice)

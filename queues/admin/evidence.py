@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from orchestrator_site.admin import ReadOnlyAdmin, SuperuserAdmin, moment
-from orchestrator_site.cells import brief
+from orchestrator_site.cells import NOTHING, brief
 from queues.doorbell import Q_MODELS
 from queues.models import EvidenceFile
 
@@ -36,6 +38,36 @@ class EvidenceFileAdmin(ReadOnlyAdmin):
     @display(description=_("open"))
     def opens(self, row: EvidenceFile) -> SafeString:
         return format_html('<a href="{}">{}</a>', reverse("evidence", args=[row.pk]), _("Open"))
+
+
+def evidence_of(row: Any) -> SafeString:
+    """The files of a row: pictures small, the others by name."""
+    files = EvidenceFile.objects.filter(object_type=row._meta.label_lower, object_id=str(row.pk))
+    shots = [file for file in files if file.kind == EvidenceFile.Kind.SCREENSHOT]
+    others = [file for file in files if file.kind != EvidenceFile.Kind.SCREENSHOT]
+    if not (shots or others):
+        return NOTHING
+    thumbs = format_html_join(
+        "",
+        '<a href="{0}"><img class="thumb" loading="lazy" src="{0}" alt="{1}" title="{1}"></a>',
+        ((_url(file), _name(file)) for file in shots),
+    )
+    lines = format_html_join(
+        "",
+        '<li><a href="{}">{}</a> {} B <code title="SHA-256">{}</code></li>',
+        ((_url(file), _name(file), file.size, file.sha256[:16]) for file in others),
+    )
+    return format_html('<div class="thumbs">{}</div><ul>{}</ul>', thumbs, lines)
+
+
+def _url(file: EvidenceFile) -> str:
+    return reverse("evidence", args=[file.pk])
+
+
+def _name(file: EvidenceFile) -> str:
+    """Of a repeated attempt's file with the attempt."""
+    name = file.path.rpartition("/")[2]
+    return name if file.attempt <= 1 else f"{name} ({file.attempt})"
 
 
 for _model in Q_MODELS:

@@ -65,3 +65,19 @@ def thread(case_id: UUID) -> SafeString:
     url = reverse("admin:orchestrator_site_event_changelist")
     older = format_html('<p><a href="{}?q={}">{}</a></p>', url, case_id, _("There are older ones."))
     return older + shown
+
+
+def happened(row: Any, most: int = 50) -> SafeString:
+    """The latest events of the row itself, the newest first."""
+    kind = row._meta.concrete_model._meta.label_lower
+    events = Event.objects.filter(object_type=kind, object_id=str(row.pk))[:most]
+    lines = (
+        (
+            moment(event.at),
+            telling.change(event),
+            sentences.told(event.reason),
+            f"{event.get_actor_kind_display()} {event.actor}",
+        )
+        for event in events
+    )
+    return plain_table((_("at"), _("change"), _("reason"), _("by")), lines)

@@ -22,7 +22,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from brain import shares
-from brain.models import Claim, ClientAuthorisation, Cycle, Flow, Reconciliation
+from brain.models import (
+    Claim,
+    ClientAuthorisation,
+    ConnectedProvider,
+    Cycle,
+    Flow,
+    Reconciliation,
+)
 from devices.models import Worker
 from orchestrator_site import roles
 from orchestrator_site.admin import ReadOnlyAdmin, SuperuserAdmin, VerbAdmin
@@ -32,21 +39,28 @@ from queues.models import (
     DistributionConfig,
     Endpoint,
     EvidenceFile,
+    Job,
     MirrorChange,
     NbcRecord,
     SetAside,
     ShareChange,
     TramiteTask,
+    WebhookAttempt,
+    WebhookDelivery,
 )
 from queues.results import Report, take_in
 from tests import distribution
 from tests.factories import (
+    ConnectedProviderFactory,
     DeviceFactory,
     FlowFactory,
+    JobFactory,
     MotivoFactory,
     NbcRecordFactory,
+    OrganisationFlowFactory,
     OrganismoFactory,
     TramiteTaskFactory,
+    WebhookEndpointFactory,
 )
 from tests.postprocessing import rows as pqr
 
@@ -104,6 +118,32 @@ def distribution_rows() -> None:
         Alert.objects.create(subject=alert_status, status=alert_status, **seen)
 
 
+def control_plane_rows() -> None:
+    """A job and a session of every status, of organisations with a flow and a webhook."""
+    flow = OrganisationFlowFactory(title="<script>alert")
+    hook = WebhookEndpointFactory(organisation=flow.organisation, disabled_because="<script>alert")
+    for status in Job.Status:
+        job = JobFactory(
+            member__organisation=flow.organisation,
+            status=status,
+            error_log="<script>alert",
+            worker="<script>alert",
+            inputs={"a": "<script>alert"},
+            result={"values": {"a": ["<script>alert"]}},
+        )
+    for connection_status in ConnectedProvider.Status:
+        ConnectedProviderFactory(status=connection_status, probe_error="<script>alert")
+    message = WebhookDelivery.objects.create(
+        endpoint=hook,
+        organisation=flow.organisation,
+        event="job.done",
+        payload={"a": "<script>alert"},
+        case_id=job.case_id,
+    )
+    call = {"number": 1, "at": timezone.now(), "seconds": 0.1, "body": "<script>alert"}
+    WebhookAttempt.objects.create(delivery=message, **call)
+
+
 @pytest.fixture
 def rows(db: None) -> None:
     """At least one row of every registered model, of every status where it has one."""
@@ -145,6 +185,7 @@ def rows(db: None) -> None:
             sha256="a" * 64,
         )
     distribution_rows()
+    control_plane_rows()
     bad = {"error": "<script>alert", "set_aside_at": timezone.now()}
     MirrorChange.objects.create(kind="nbc", key="<script>alert", **bad)
     MirrorChange.objects.create(kind="device", key="devices/one")
@@ -567,7 +608,7 @@ def test_a_new_user_has_a_password_and_no_rights(signed_in: SignedIn) -> None:
 
 
 def test_flow_versions_are_listed_with_their_state(rows: None, signed_in: SignedIn) -> None:
-    Flow.add_version("file_demo", Flow.objects.get().steps)
+    Flow.add_version("file_demo", Flow.objects.get(organisation=None).steps)
     page = signed_in("viewer").get(url(Flow, "changelist")).content.decode()
     assert "state-ok" in page
     assert "state-off" in page
