@@ -89,7 +89,7 @@ def rendered(step: Step, run: Run) -> dict[str, str]:
 
 def target(step: Step, text: Mapping[str, str]) -> str:
     """What a log may say of a step: where it happens, never what is typed."""
-    shown = [text[key] for key in ("selector", "url", "text", "name") if key in text][:1]
+    shown = [text[key] for key in ("selector", "url", "text", "name", "file") if key in text][:1]
     typed = templating.names(step.get("value", ""))
     return " ".join([*shown, *(f"{{{{ {name} }}}}" for name in typed)])
 
