@@ -86,6 +86,9 @@ def origin_database() -> Iterator[Finding]:
     try:
         found = origin.columns()
     except origin.OriginUnreachable as error:
+        if embedded and not settings.DEMO:
+            yield Finding("origin", OFF, "no SQL Server is configured: no appeals", "")
+            return
         to_do = "Check SQLSERVER_SERVER, the network and the server's firewall."
         found_wrong = f"{kind} unreachable: {error}"
         yield Finding("origin", BAD, found_wrong, prepare if embedded else to_do)

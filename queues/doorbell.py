@@ -13,6 +13,7 @@ from django.db import transaction
 from django_q.models import Failure, OrmQ, Schedule, Success
 from django_q.status import Stat
 from django_q.tasks import async_task
+from redis.exceptions import RedisError
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Standing:
     replaced: int
 
 
+# A broker that is away for a moment; the database's errors are its own.
+BROKER_AWAY = (RedisError,)
 # For the admin, which shows them in its own look.
 Q_MODELS = (Schedule, Success, Failure, OrmQ)
 TICKS: list[Tick] = []

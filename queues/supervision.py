@@ -88,8 +88,13 @@ class Cluster:
         rhythm = Rhythm()
         while not stop.wait(LOOK_EVERY):
             self._see_off()
-            rhythm.every(SING_EVERY, "sing", self._sing)
-            if fault := self._fault(start):
+            try:
+                rhythm.every(SING_EVERY, "sing", self._sing)
+                fault = self._fault(start)
+            except doorbell.BROKER_AWAY as error:  # it may be back before the cluster falls deaf
+                logger.warning("cluster %s: no broker: %s", self.name, error)
+                continue
+            if fault:
                 logger.error("cluster %s %s: replaced", self.name, fault)
                 return True
         return False

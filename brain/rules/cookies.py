@@ -98,7 +98,9 @@ def _wrong(one: Mapping[str, Any], hosts: Sequence[str]) -> Iterator[str]:
     if not isinstance(value, str) or not _VALUE.fullmatch(value):
         yield _("the value must be text, without line breaks and semicolons")
     if not isinstance(domain, str) or len(domain) > 255 or not is_cookie_domain(domain, hosts):
-        yield _("the domain must be one of the provider's: %(hosts)s") % {"hosts": ", ".join(hosts)}
+        yield _("the domain must be one of the provider's: %(hosts)s") % {
+            "hosts": ", ".join(host.partition(":")[0] for host in hosts)
+        }
     yield from _wrong_rest(one)
 
 

@@ -96,7 +96,9 @@ def target(step: Step, text: Mapping[str, str]) -> str:
 
 async def _navigate(action: Action) -> None:
     url = templating.navigable(action.text["url"], action.run.secrets)
-    await action.page.goto(url, timeout=action.timeout, wait_until="load")
+    answer = await action.page.goto(url, timeout=action.timeout, wait_until="load")
+    if answer and answer.status >= 400:
+        raise StepFailed("site", f"the site answered {answer.status}", is_ours=True)
 
 
 async def _fill(action: Action) -> None:

@@ -191,6 +191,11 @@ class Transport:
         """The worker ends. What it still has is reported lost by the next `reap`."""
         self._repeat([("leave", (worker,))])
 
+    def check(self) -> None:
+        """Raises where this Redis does not answer, or refuses what operations do."""
+        self.client.ping()
+        self.client.eval("return redis.call('TIME')", 0)
+
     def clock_skew(self) -> float:
         """By how many seconds this machine's clock is before Redis'."""
         seconds, micros = self.client.time()

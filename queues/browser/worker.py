@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from queues.browser import execution, launch, signing, worker_settings
 from queues.browser.execution import Execution, Session
@@ -119,7 +119,7 @@ class Worker:
             self._look()
             return self._take()
         except RedisError as error:
-            logger.warning("Redis does not answer: %s", type(error).__name__)
+            logger.warning(_told_of(error))
             self._has_ended.wait(PATIENCE)
             return False
 
@@ -249,7 +249,7 @@ class Worker:
             try:
                 return tell()
             except RedisError as error:
-                logger.warning("Redis does not answer: %s", type(error).__name__)
+                logger.warning(_told_of(error))
                 if self.stopping.is_over:
                     return None
                 time.sleep(PATIENCE)
@@ -260,7 +260,7 @@ class Worker:
             try:
                 return ask()
             except RedisError as error:
-                logger.warning("Redis does not answer: %s", type(error).__name__)
+                logger.warning(_told_of(error))
                 if self.stopping.is_asked:
                     raise GivenBack from error
                 time.sleep(PATIENCE)
@@ -348,7 +348,7 @@ class JsonLines(logging.Formatter):
 def check(settings: WorkerSettings, transport: Transport) -> bool:
     """Whether Redis, the storage and the browser are there. Each is logged."""
     parts = {
-        "Redis": lambda: transport.client.ping(),
+        "Redis": transport.check,
         "storage": lambda: _check_storage(settings),
         "browser": lambda: _check_browser(settings),
     }
@@ -363,6 +363,13 @@ def _is_there(name: str, look: Callable[[], object]) -> bool:
         return False
     logger.info("%s: ok", name)
     return True
+
+
+def _told_of(error: RedisError) -> str:
+    """A command that is refused wants other rights, or another Redis."""
+    if isinstance(error, ResponseError):
+        return f"Redis refuses: {error}"
+    return f"Redis does not answer: {type(error).__name__}"
 
 
 def _check_storage(settings: WorkerSettings) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import ProgrammingError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from queues.mirror.kinds import KINDS, Kind
@@ -53,7 +53,16 @@ END
 
 
 def install(using: str) -> None:
-    """Those of every kind whose tables are there. No change goes unnoticed meanwhile."""
+    """Those of every kind whose tables are there. No change goes unnoticed meanwhile. A role that
+    owns no table finds them there already."""
+    try:
+        _install(using)
+    except ProgrammingError:
+        if missing(using):
+            raise
+
+
+def _install(using: str) -> None:
     connection = connections[using]
     with connection.cursor() as cursor:
         there = set(connection.introspection.table_names(cursor))
