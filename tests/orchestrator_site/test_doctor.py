@@ -177,6 +177,15 @@ def test_an_origin_that_does_not_answer(
     assert to_do in finding.to_do
 
 
+def test_an_origin_that_nobody_wants_is_off(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    def refuse() -> None:
+        raise origin_module.OriginUnreachable("unable to open database file")
+
+    settings.ORIGIN_IS_EMBEDDED, settings.DEMO = True, False
+    monkeypatch.setattr(origin_module, "columns", refuse)
+    assert only(diagnosis.origin_database).state == OFF
+
+
 @pytest.mark.django_db(transaction=True)
 def test_an_origin_whose_file_is_missing(world: World) -> None:
     connections["recursos"].close()

@@ -487,6 +487,7 @@ def test_two_downloads_of_one_name_are_both_kept(execute: Execute) -> None:
     [
         ("/500", "site", "step 2 (navigate): the site answered 500"),
         ("/503", "site", "step 2 (navigate): the site answered 503"),
+        ("/404", "site", "step 2 (navigate): the site answered 404"),
         ("/reset", "site", "the site cannot be reached: net::ERR_"),
         ("/slow", "timeout", "Timeout 1000ms exceeded"),
     ],
