@@ -27,6 +27,7 @@ from postprocessing.folder import Entry
 from postprocessing.models import Difference, Verification, model_of
 from postprocessing.objects import ObjectError, ObjectInfo
 from postprocessing.reading import Read
+from postprocessing.records import Fault
 from postprocessing.registry import Registry
 from postprocessing.transfers import Content
 from postprocessing.writing import writer_of
@@ -130,8 +131,8 @@ class _Comparison:
         if changed:
             self._differ(Kind.CHANGED, file.name, sentences.RECORDS_DIFFER % {"count": changed})
         if file.parsed.faults:
-            told = "; ".join(f"{one.record}: {one.reason}" for one in file.parsed.faults[:LISTED])
-            self._differ(Kind.REFUSED, file.name, told)
+            told = map(_told_of, file.parsed.faults[:LISTED])
+            self._differ(Kind.REFUSED, file.name, "\n".join(told))
         self.row.files_loaded += not (missing or changed or file.parsed.faults)
 
     def _rows_without_files(self) -> None:
@@ -237,3 +238,9 @@ class _Comparison:
         for name, row in registered.items():
             if name not in self.files and row.is_there and row.key not in listed:
                 self._differ(Kind.OBJECT_GONE, name, sentences.NOT_THERE, row.key)
+
+
+def _told_of(fault: Fault) -> str:
+    if not fault.record:
+        return fault.reason
+    return sentences.OF_A_RECORD % {"number": fault.record, "reason": fault.reason}

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.formats import get_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -33,7 +34,15 @@ TONES = {
 
 
 def percent(coverage: float | None) -> str | SafeString:
-    return NOTHING if coverage is None else f"{int(coverage * 100) / 100:g} %"
+    if coverage is None:
+        return NOTHING
+    point = get_format("DECIMAL_SEPARATOR")
+    return f"{int(coverage * 100) / 100:g} %".replace(".", point)
+
+
+def _told(row: Difference) -> str:
+    """Each line is a sentence: of a file, or of one of its records."""
+    return "; ".join(sentences.told(line) for line in row.detail.splitlines())
 
 
 def differences_url(row: Verification, kind: str) -> str:
@@ -170,11 +179,11 @@ class DifferenceAdmin(VerbAdmin, LongListAdmin):
 
     @display(description=_("detail"))
     def told(self, row: Difference) -> SafeString:
-        return brief(sentences.told(row.detail))
+        return brief(_told(row))
 
     @display(description=_("detail"))
     def detail_told(self, row: Difference) -> str:
-        return sentences.told(row.detail) or "-"
+        return _told(row) or "-"
 
     @display(description=_("repair"))
     def mends(self, row: Difference) -> str:
