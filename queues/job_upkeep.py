@@ -16,6 +16,7 @@ from queues.claims import NO_LEASE
 from queues.job_endings import may_have_begun
 from queues.models import Job
 from queues.registered import registered
+from queues.upkeep import done
 
 logger = logging.getLogger(__name__)
 Status = Job.Status
@@ -27,7 +28,7 @@ AT_ONCE = 500  # jobs of one look
 
 def sweep() -> int:
     """Do it all; returns how many jobs moved. What breaks one thing breaks no other."""
-    return sum(_done(name, duty) for name, duty in DUTIES.items())
+    return sum(done(name, duty) for name, duty in DUTIES.items())
 
 
 def expire_late() -> int:
@@ -96,14 +97,6 @@ def _has_session(place: tuple[Any, ...]) -> bool:
     rows = Job.objects.filter(organisation=organisation, user=user, provider_id=provider)
     job = rows.filter(status=Status.HELD).first()
     return job is not None and bool(registered.session(job))
-
-
-def _done(name: str, duty: Callable[[], int]) -> int:
-    try:
-        return duty()
-    except Exception:  # the rim: the other duties are done all the same
-        logger.exception("jobs: %s failed", name)
-        return 0
 
 
 def _by_transport() -> int:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.test import Client
 
-from orchestrator_site.models import ApiKey
+from orchestrator_site.models import ApiKey, Member
+from tests.factories import MemberFactory
 
 API = "/api/v1/"
 
@@ -42,3 +45,27 @@ def key_of(user: User, scope: str = "admin", name: str = "script") -> str:
     key = row.issue()
     row.save()
     return key
+
+
+# --- Fixtures, imported by name -------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_asked_yet() -> None:
+    """The throttle counts in a cache that outlives a test, by ids that come again."""
+    cache.clear()
+
+
+@pytest.fixture
+def stranger() -> Caller:
+    return Caller()
+
+
+@pytest.fixture
+def member(db: None) -> Member:
+    return MemberFactory()
+
+
+@pytest.fixture
+def caller(member: Member) -> Caller:
+    return Caller(key_of(member.user))

@@ -1,5 +1,7 @@
 """The control plane over the API: the walk of its guide, and what bad input gets."""
 
+# ruff: noqa: F811 (fixtures are imported by name)
+
 from __future__ import annotations
 
 import hashlib
@@ -7,13 +9,21 @@ import json
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.utils import timezone
 
 from brain.models import ConnectedProvider, Flow
 from orchestrator_site.models import Member, Organisation
 from queues.models import Job
-from tests.callers import API, Caller, key_of, problem
+from tests.callers import (  # noqa: F401 (fixtures)
+    API,
+    Caller,
+    caller,
+    key_of,
+    member,
+    nobody_has_asked_yet,
+    problem,
+    stranger,
+)
 from tests.factories import (
     COOKIE,
     ConnectedProviderFactory,
@@ -34,28 +44,8 @@ STEPS = [{"type": "navigate", "url": "http://127.0.0.1:8001/sede/"}, {"type": "s
 
 
 @pytest.fixture(autouse=True)
-def nobody_has_asked_yet() -> None:
-    cache.clear()
-
-
-@pytest.fixture(autouse=True)
 def registration(settings: Any) -> None:
     settings.REGISTRATION_IS_OPEN = True
-
-
-@pytest.fixture
-def stranger() -> Caller:
-    return Caller()
-
-
-@pytest.fixture
-def member() -> Member:
-    return MemberFactory()
-
-
-@pytest.fixture
-def caller(member: Member) -> Caller:
-    return Caller(key_of(member.user))
 
 
 def new_flow(**values: Any) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """How people come in: registration, login, keys, invitations."""
 
+# ruff: noqa: F811 (fixtures are imported by name)
+
 from __future__ import annotations
 
 import json
@@ -8,13 +10,21 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
 from orchestrator_site.api import auth
 from orchestrator_site.models import ApiKey, Event, Member, Organisation
-from tests.callers import API, Caller, key_of, problem
+from tests.callers import (  # noqa: F401 (fixtures)
+    API,
+    Caller,
+    caller,
+    key_of,
+    member,
+    nobody_has_asked_yet,
+    problem,
+    stranger,
+)
 from tests.factories import (
     ConnectedProviderFactory,
     JobFactory,
@@ -34,28 +44,8 @@ ANA = {
 
 
 @pytest.fixture(autouse=True)
-def nobody_has_asked_yet() -> None:
-    cache.clear()
-
-
-@pytest.fixture(autouse=True)
 def registration(settings: Any) -> None:
     settings.REGISTRATION_IS_OPEN = True
-
-
-@pytest.fixture
-def stranger() -> Caller:
-    return Caller()
-
-
-@pytest.fixture
-def member() -> Member:
-    return MemberFactory()
-
-
-@pytest.fixture
-def caller(member: Member) -> Caller:
-    return Caller(key_of(member.user))
 
 
 # --- Registration and login ----------------------------------------------------------------------

@@ -1,45 +1,32 @@
 """Jobs over the API: states, places, results, lines, verbs."""
 
+# ruff: noqa: F811 (fixtures are imported by name)
+
 from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
 
 import pytest
-from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from orchestrator_site.models import Member
 from queues.models import EvidenceFile, Job
-from tests.callers import Caller, key_of
+from tests.callers import (  # noqa: F401 (fixtures)
+    Caller,
+    caller,
+    key_of,
+    member,
+    nobody_has_asked_yet,
+    stranger,
+)
 from tests.factories import (
     JobFactory,
-    MemberFactory,
 )
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def nobody_has_asked_yet() -> None:
-    cache.clear()
-
-
-@pytest.fixture
-def stranger() -> Caller:
-    return Caller()
-
-
-@pytest.fixture
-def member() -> Member:
-    return MemberFactory()
-
-
-@pytest.fixture
-def caller(member: Member) -> Caller:
-    return Caller(key_of(member.user))
 
 
 @pytest.mark.parametrize(
