@@ -21,6 +21,7 @@ CAN = {
 # What models declare, where Django wants a plain string.
 OWN = (
     gettext_noop("Can act on alerts"),
+    gettext_noop("Can stop and undo bulk actions"),
     gettext_noop("Can act on appeals in the queue"),
     gettext_noop("Can act on connected providers"),
     gettext_noop("Can act on dev devices"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,20 +19,59 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
+class Argument:
+    """What a verb wants to know besides the reason: one of `choices`, or what `parse` takes.
+
+    `parse` makes the value of what a person wrote; its ValueError says what is wrong with it.
+    `of(row)` is the value that the row has now, as a person would write it: what an undo puts back.
+    """
+
+    name: str
+    label: Text
+    parse: Callable[[str], Any]
+    of: Callable[[Any], str]
+    choices: Callable[[], Sequence[tuple[str, Text]]] | None = None
+    help: Text = ""
+
+
+@dataclass(frozen=True)
 class Verb:
-    """`run(row, reason)` does it: False where the row had moved on; it may raise Refused."""
+    """`run(row, reason)` does it: False where the row had moved on; it may raise Refused.
+
+    One with an argument is called `run(row, reason, value)`. `undo` names the verb of the same
+    rows that takes it back; one with an argument takes itself back, with the value before.
+    """
 
     name: str
     label: Text
     consequence: Text  # what will happen, for the confirmation
-    run: Callable[[Any, str], bool]
+    run: Callable[..., bool]
     fits: Callable[[Any], bool]  # whether the row is in a state for it
     icon: str = "bolt"
     is_dangerous: bool = False
+    argument: Argument | None = None
+    undo: str = ""
 
     @property
     def path(self) -> str:
         return self.name.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The verbs of a kind of row."""
+
+    kind: str
+    model: type[Model]
+    verbs: tuple[Verb, ...]
+
+
+OFFERS: dict[str, Offer] = {}  # by the word that commands, keys and addresses use for the rows
+
+
+def offer(kind: str, model: type[Model], *offered: Verb) -> None:
+    """An app says what can be done to its rows; done when the app is ready."""
+    OFFERS[kind] = Offer(kind, model, offered)
 
 
 @dataclass

@@ -188,6 +188,10 @@ class Alert(StatusModel):
     resolved_at = models.DateTimeField(_("resolved"), null=True)
     notified_at = models.DateTimeField(_("last e-mail"), null=True)
     notify_error = models.TextField(_("e-mail that failed"), blank=True)
+    # To ALERT_WEBHOOK_URL: the status that it was told last, and when.
+    hooked_status = models.CharField(_("told to the webhook"), max_length=16, blank=True)
+    hooked_at = models.DateTimeField(_("last webhook"), null=True)
+    hook_error = models.TextField(_("webhook that failed"), blank=True)
 
     objects = AlertQuerySet.as_manager()
 

@@ -1,0 +1,55 @@
+"""When alerts stay silent, because somebody works on what they watch."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+from simple_history.models import HistoricalRecords
+
+from orchestrator_site.models.alert import AlertRule
+
+
+class MaintenanceQuerySet(models.QuerySet["MaintenanceWindow"]):
+    def open(self, now: datetime) -> Self:
+        return self.filter(starts_at__lte=now, ends_at__gt=now)
+
+
+class MaintenanceWindow(models.Model):
+    """From when until when nobody is told of the rules' alerts. They are raised and shown."""
+
+    name = models.CharField(_("name"), max_length=100)
+    starts_at = models.DateTimeField(_("from"))
+    ends_at = models.DateTimeField(_("until"), db_index=True)
+    rules = models.ManyToManyField(
+        AlertRule,
+        blank=True,
+        related_name="+",
+        verbose_name=_("rules"),
+        help_text=_("None: all of them."),
+    )
+    reason = models.TextField(_("reason"), blank=True)
+
+    history = HistoricalRecords(m2m_fields=[rules])
+    objects = MaintenanceQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-starts_at"]
+        verbose_name = _("maintenance window")
+        verbose_name_plural = _("maintenance windows")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("starts_at")), name="maintenance_ends_later"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self, *args: Any) -> None:
+        if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
+            raise ValidationError({"ends_at": _("It must end after it begins.")})
