@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from django.db.models import Case, F, Min, When
 from django.utils.translation import gettext_lazy
 
 from orchestrator_site.clock import db_now
 from orchestrator_site.measures import Measure, Reading
 from postprocessing import sentences
-from postprocessing.models import PostProcessingRun, Verification, companies
+from postprocessing.models import PostProcessingRun, S3File, Verification, companies
 
 Run = PostProcessingRun.Status
 HOUR = timedelta(hours=1)
@@ -45,7 +46,9 @@ def _rounded(percent: float) -> float:
 def run_errors() -> Iterator[Reading]:
     """Of each company's last run that ended: what was refused, and 1 more where it failed."""
     for company in companies():
-        ended = PostProcessingRun.objects.filter(empresa=company.name).exclude(status=Run.RUNNING)
+        ended = PostProcessingRun.objects.filter(
+            empresa=company.name, status__in=PostProcessingRun.ENDED
+        )
         if (last := ended.first()) is None:
             continue
         has_failed = last.status in (Run.FAILED, Run.ABANDONED)
@@ -78,7 +81,28 @@ def _age(name: str, title: str, since: datetime, now: datetime, text: str) -> Re
     return Reading(name, round(hours, 1), text % {"company": title, "hours": hours})
 
 
+def upload_lags() -> Iterator[Reading]:
+    """Hours that the file of each company has been missing in the bucket that has been so for
+    longest: since it came, or since it was to be sent again."""
+    now = db_now()
+    missing = S3File.objects.filter(status__in=(S3File.Status.PENDING, S3File.Status.ERROR))
+    since = Case(When(uploaded_at=None, then=F("created_at")), default=F("updated_at"))
+    oldest = dict(missing.order_by().values_list("empresa").annotate(since=Min(since)))
+    for company in companies():
+        if at := oldest.get(company.name):
+            yield _age(company.name, company.title, at, now, sentences.UPLOAD_LATE)
+
+
 MEASURES = (
+    Measure(
+        "pqr_upload_lag",
+        gettext_lazy("Uploads behind"),
+        upload_lags,
+        26,
+        ">",
+        gettext_lazy("h"),
+        gettext_lazy("How long a company's file has been missing in the bucket."),
+    ),
     Measure(
         "pqr_coverage",
         gettext_lazy("Coverage of complaints' files"),

@@ -10,8 +10,9 @@ class PostprocessingConfig(AppConfig):
 
     def ready(self) -> None:
         from orchestrator_site import measures, metrics
-        from postprocessing import alerts
+        from postprocessing import alerts, verbs
         from postprocessing import metrics as pqr_metrics
 
         measures.register(*alerts.MEASURES)
         metrics.register(pqr_metrics.collect)
+        verbs.offer_all()

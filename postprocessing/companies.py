@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
+OFFICE = "oficina_virtual"  # of a company's folders the one that extractors know
 KEY_TEMPLATE = "{base}/{empresa}/{año}/{mes}/{día}/{numero_reclamo_sgc}/{file}"
 
 
@@ -27,7 +28,7 @@ class Company:
     @property
     def folder(self) -> Path:
         """Where extractors leave its files."""
-        return Path(settings.DOWNLOADS_DIR) / self.name / "oficina_virtual" / "processed"
+        return Path(settings.DOWNLOADS_DIR) / self.name / OFFICE / "processed"
 
     def __str__(self) -> str:
         return self.name

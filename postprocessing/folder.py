@@ -94,7 +94,7 @@ def listed(folder: Path) -> Iterator[Entry]:
                 continue
             name, is_regular = one.name, stat.S_ISREG(seen.st_mode)
             if not name.isascii() and not _is_utf_8(name):
-                name, is_regular = _written_out(name), False
+                name, is_regular = written_out(name), False
             yield Entry(name, seen.st_size, seen.st_mtime_ns, is_regular)
 
 
@@ -180,5 +180,6 @@ def _is_utf_8(name: str) -> bool:
     return True
 
 
-def _written_out(name: str) -> str:
+def written_out(name: str) -> str:
+    """A name that can be told and stored, whatever its bytes are."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

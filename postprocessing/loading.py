@@ -25,13 +25,13 @@ from postprocessing.deciding import Outcome, Stored, planned
 from postprocessing.folder import Entry, FileFault
 from postprocessing.reading import Known, Read
 from postprocessing.records import Fault, Record
+from postprocessing.writer import writer_of
 from postprocessing.writing import (
     NO_FAULTS,
     Remembered,
     Writer,
     faults_of,
     is_of_a_record,
-    writer_of,
 )
 
 T = TypeVar("T")

@@ -59,12 +59,14 @@ class Manager:
         """Raises NoExtractor."""
         return OficinaVirtual.of(self.company)
 
-    def run(self, database_only: bool = False, told: Tell = _untold) -> ManagerAnswer:
+    def run(
+        self, database_only: bool = False, told: Tell = _untold, *, asked: int | None = None
+    ) -> ManagerAnswer:
         """Extract, then process. An extraction that fails does not keep what is in the folder
-        from being processed."""
+        from being processed. `asked`: the run that was asked for."""
         began = time.monotonic()
         extraction = self._extract(told)
-        result = self._process(database_only, told)
+        result = self._process(database_only, told, asked)
         return ManagerAnswer(
             success=result.success and not extraction.errors,
             duration=round(time.monotonic() - began, 3),
@@ -88,12 +90,12 @@ class Manager:
             logger.exception("extraction of %s failed", self.company)
             return Extraction(errors=[redact(f"{type(error).__name__}: {error}")])
 
-    def _process(self, database_only: bool, told: Tell) -> CompanyResult:
+    def _process(self, database_only: bool, told: Tell, asked: int | None) -> CompanyResult:
         from postprocessing import pipeline
 
         try:
             return pipeline.run_post_processing_for_company(
-                self.company.name, database_only=database_only, told=told
+                self.company.name, database_only=database_only, told=told, asked=asked
             )
         except pipeline.Busy as error:
             return pipeline.CompanyResult(self.company.name, error=str(error))

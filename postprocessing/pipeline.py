@@ -21,13 +21,14 @@ from orchestrator_site.logs import redact
 from orchestrator_site.models import Lease
 from orchestrator_site.sessions import LEASE, Watch, me
 from orchestrator_site.stopping import Stop
-from postprocessing import loading, sentences, uploading
+from postprocessing import asking, loading, reporting, sentences, uploading
 from postprocessing.companies import Company
+from postprocessing.folder import FileFault
 from postprocessing.models import PostProcessingRun, companies, company_called
-from postprocessing.objects import ObjectError
 
 logger = logging.getLogger(__name__)
 NO_END = timedelta(days=1)
+WAITS_AT_MOST = timedelta(days=1)
 Tell = Callable[[str, int, int | None], None]  # what, how many done, of how many where it is known
 Status = PostProcessingRun.Status
 
@@ -54,6 +55,7 @@ class CompanyResult:
     s3_errors: int = 0
     processing_time: float = 0.0
     error: str = ""  # what ended it
+    is_simulated: bool = False  # there is no bucket: objects are kept on this machine
     is_unfinished: bool = False  # its time was over; the next run goes on
     run: int | None = None  # the row's key; None: a dry run
     faults: list[dict[str, Any]] = field(default_factory=list)
@@ -81,7 +83,8 @@ class CompleteResult:
     def as_dict(self) -> dict[str, Any]:
         totals = {name: self._total(name) for name in COUNTED}
         by_name = {one.company: one.as_dict() for one in self.companies}
-        return {"success": self.success, **totals, "companies": by_name}
+        undeclared = reporting.undeclared()
+        return {"success": self.success, **totals, "companies": by_name, "undeclared": undeclared}
 
     def _total(self, name: str) -> Any:
         return sum(getattr(one, name) for one in self.companies)
@@ -107,9 +110,11 @@ def run_post_processing_for_company(
     told: Tell = _untold,
     stop: Stop | None = None,
     duration: timedelta = NO_END,
+    asked: int | None = None,
 ) -> CompanyResult:
     """Load a company's files, and upload them unless `database_only`. `full` looks at every file
     again, `dry_run` writes nothing. After `duration` it ends early: the next run goes on.
+    `asked`: the run that waits for this, which becomes this one's row.
 
     Raises UnknownCompany and Busy. What else goes wrong is in the result.
     """
@@ -121,9 +126,10 @@ def run_post_processing_for_company(
         raise Busy(text % {"company": known.title, "holder": holder})
     watch = Watch(lease, stop or Stop(), duration)
     try:
-        return _Run(known, database_only, full, dry_run, told, watch).carry_out()
+        return _Run(known, database_only, full, dry_run, told, watch, asked).carry_out()
     finally:
         lease.release()
+        asking.begin_next(known.name)
 
 
 def run_complete_post_processing(
@@ -153,7 +159,9 @@ class _Run:
         dry_run: bool,
         told: Tell,
         watch: Watch,
+        asked: int | None,
     ) -> None:
+        self.asked = asked
         self.company, self.full, self.dry_run, self.told = company, full, dry_run, told
         self.database_only, self.watch = database_only, watch
         self.result = CompanyResult(company.name)
@@ -165,11 +173,9 @@ class _Run:
             self._load()
             if not self.database_only and not self._is_over():
                 self._upload()
-            if self._is_over():
+            if self._is_over() and not self.result.error:
                 self.result.is_unfinished = True
                 self.result.error = sentences.ENDED_EARLY
-        except ObjectError as error:
-            self.result.error = redact(str(error))
         except Exception as error:  # the rim: other companies go on
             logger.exception("post-processing of %s failed", self.company)
             self.result.error = redact(f"{type(error).__name__}: {error}")
@@ -207,16 +213,17 @@ class _Run:
         )
         self.result.files = max(self.result.files, done.files)
         self.result.s3_uploaded, self.result.s3_pre_existing = done.uploaded, done.pre_existing
-        self.result.s3_simulated, self.result.s3_errors = done.simulated, done.errors
-        self.result.faults += [asdict(one) for one in done.faults]
+        known = {FileFault(**one) for one in self.result.faults}
+        new = [one for one in done.faults if one not in known]  # a link that is named .json, say
+        self.result.is_simulated, self.result.s3_simulated = done.is_simulated, done.simulated
+        self.result.s3_errors = done.errors - (len(done.faults) - len(new))
+        self.result.faults += [asdict(one) for one in new]
         self.result.warnings += [asdict(one) for one in done.warnings]
+        self.result.error = done.error
 
     def _open(self) -> PostProcessingRun:
-        for left in PostProcessingRun.objects.filter(
-            empresa=self.company.name, status=Status.RUNNING
-        ):
-            left.move(Status.ABANDONED, sentences.PROCESS_DIED, finished_at=db_now())
-        row = PostProcessingRun.objects.create(
+        self._abandon()
+        row = self._taken() or PostProcessingRun.objects.create(
             empresa=self.company.name,
             database_only=self.database_only,
             full=self.full,
@@ -225,6 +232,26 @@ class _Run:
         )
         self.result.run = row.pk
         return row
+
+    def _abandon(self) -> None:
+        """What nobody is at work on, or will be."""
+        now, runs = db_now(), PostProcessingRun.objects.filter(empresa=self.company.name)
+        for left in runs.filter(status=Status.RUNNING):
+            left.move(Status.ABANDONED, sentences.PROCESS_DIED, finished_at=now)
+        lost = runs.filter(
+            status__in=PostProcessingRun.NOT_BEGUN, started_at__lt=now - WAITS_AT_MOST
+        )
+        for left in lost:
+            if left.pk != self.asked:
+                left.move(Status.ABANDONED, sentences.NEVER_BEGUN, finished_at=now)
+
+    def _taken(self) -> PostProcessingRun | None:
+        """The row of who asked for this; None: nobody did, or another run has taken it."""
+        if self.asked is None:
+            return None
+        waiting = PostProcessingRun.objects.filter(status__in=PostProcessingRun.NOT_BEGUN)
+        row = waiting.filter(pk=self.asked).first()
+        return row if row and row.move(Status.RUNNING, started_at=db_now()) else None
 
     def _close(self, row: PostProcessingRun) -> None:
         refused = self.result.db_errors + self.result.s3_errors

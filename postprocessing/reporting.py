@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, PositiveIntegerField
 
 from postprocessing import objects
-from postprocessing.companies import Company
+from postprocessing.companies import OFFICE, Company
+from postprocessing.folder import written_out
 from postprocessing.models import (
     PostProcessingRun,
     S3File,
@@ -26,7 +30,7 @@ COUNTS = tuple(
     if isinstance(field, PositiveIntegerField)
 )
 RUN = (
-    *("id", "status", "database_only", "full", "runner", "started_at", "finished_at"),
+    *("id", "status", "extract", "database_only", "full", "runner", "started_at", "finished_at"),
     *COUNTS,
     "error",
 )
@@ -47,7 +51,7 @@ class CompanyReport:
     files_with_faults: int
     faults: int
     registry: Mapping[str, int]  # files by status, all statuses
-    last_run: PostProcessingRun | None
+    last_run: PostProcessingRun | None  # that was begun
     last_verification: Verification | None
     is_simulated: bool  # objects are kept on this machine
 
@@ -80,6 +84,7 @@ class Report:
         }
         return {
             "is_simulated": is_simulated(),
+            "undeclared": undeclared(),
             "totals": totals,
             "companies": {one.company.name: one.as_dict() for one in self.companies},
         }
@@ -101,10 +106,20 @@ def report_of(company: Company) -> CompanyReport:
         files_with_faults=len(faults),
         faults=sum(faults),
         registry=registry_of(company),
-        last_run=PostProcessingRun.objects.filter(empresa=company.name).first(),
+        last_run=PostProcessingRun.objects.filter(empresa=company.name)
+        .exclude(status__in=PostProcessingRun.NOT_BEGUN)
+        .first(),
         last_verification=Verification.objects.filter(empresa=company.name).first(),
         is_simulated=is_simulated(),
     )
+
+
+def undeclared() -> list[str]:
+    """Folders beside the companies' of which no company is declared: nobody looks into them."""
+    home = Path(settings.DOWNLOADS_DIR)
+    names = os.listdir(home) if home.is_dir() else []
+    found = {name for name in names if (home / name / OFFICE).is_dir()}
+    return sorted(map(written_out, found - {one.name for one in companies()}))
 
 
 def is_simulated() -> bool:

@@ -14,6 +14,7 @@ REFUSED = gettext_noop(
     "%(company)s: %(records)d records refused, %(files)d files not uploaded in the last run"
 )
 RUN_FAILED = gettext_noop("%(company)s: the last run failed: %(why)s")
+UPLOAD_LATE = gettext_noop("%(company)s: a file has been missing in the bucket for %(hours)d hours")
 VERIFIED_LAST = gettext_noop("%(company)s was last verified %(hours)d hours ago")
 NEVER_VERIFIED = gettext_noop(
     "%(company)s was never verified; its first run was %(hours)d hours ago"
@@ -76,5 +77,7 @@ OTHER_CONTENT = gettext_noop("the object's MD5 is not the file's")
 FILE_CHANGED = gettext_noop("the file has changed since it was uploaded")
 
 # --- Runs ---------------------------------------------------------------------------------------
+COMPANY_BUSY = gettext_noop("another run of the company is under way: this one waits for it")
+NEVER_BEGUN = gettext_noop("it was not begun within a day: ask for it again")
 PROCESS_DIED = gettext_noop("its process died")
 ENDED_EARLY = gettext_noop("ended early; the next run goes on")

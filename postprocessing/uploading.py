@@ -15,11 +15,13 @@ from itertools import islice
 
 from django.conf import settings
 
+from orchestrator_site.logs import redact
 from postprocessing import folder, objects, sentences, transfers
 from postprocessing.companies import Company
 from postprocessing.folder import Entry, FileFault
 from postprocessing.models import S3File
 from postprocessing.models.source_file import NAME_LENGTH
+from postprocessing.objects import ObjectError
 from postprocessing.registry import End, Registry
 from postprocessing.transfers import Content, Crew, Transfer
 
@@ -31,7 +33,8 @@ Status, Source = S3File.Status, S3File.Source
 
 @dataclass
 class Uploaded:
-    """Of `files`, how many were sent (`simulated`: to this machine), were there, or failed."""
+    """Of `files`, how many were sent (`simulated`: to this machine), were there, or failed.
+    `error`: why nothing more can be sent."""
 
     is_simulated: bool = False
     files: int = 0
@@ -41,6 +44,7 @@ class Uploaded:
     errors: int = 0
     faults: list[FileFault] = field(default_factory=list)
     warnings: list[FileFault] = field(default_factory=list)
+    error: str = ""
 
 
 def _untold(done: int, of: int | None) -> None:
@@ -58,19 +62,22 @@ def upload(
     """Send what is not in the bucket yet. What the registry knows is believed; with `full` the
     bucket is asked for each object. `dry_run` writes and sends nothing.
 
-    Raises ObjectError where nothing can be sent: refused credentials, no bucket, no server.
+    Where nothing (more) can be sent, `error` says why: refused credentials, no bucket, no server.
     """
     with _Upload(company, full=full, dry_run=dry_run, stopped=stopped) as work:
-        is_whole = work.carry_out(folder.listed(company.folder), told)
-        if is_whole and not dry_run:
-            work.settle_without_file()
+        try:
+            is_whole = work.carry_out(folder.listed(company.folder), told)
+            if is_whole and not dry_run:
+                work.settle_without_file()
+        except ObjectError as error:
+            work.done.error = redact(str(error))
         return work.done
 
 
 def upload_files(
     company: Company, names: Iterable[str], source: str = S3File.Source.MANUAL
 ) -> Uploaded:
-    """Send these, whatever is known of them. Raises ObjectError as `upload` does."""
+    """Send these, whatever is known of them. Raises ObjectError where nothing can be sent."""
     with _Upload(company, full=True, again=True, source=source) as work:
         work.carry_out(work.looked_up(names))
         return work.done
@@ -78,7 +85,7 @@ def upload_files(
 
 def register_files(company: Company, names: Iterable[str]) -> Uploaded:
     """Note in the registry which of these are in the bucket. Nothing is sent: what is not there
-    is a fault. Raises ObjectError as `upload` does."""
+    is a fault. Raises ObjectError where the bucket cannot be asked."""
     with _Upload(company, full=True, may_send=False) as work:
         work.carry_out(work.looked_up(names))
         return work.done

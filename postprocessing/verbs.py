@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 
 from orchestrator_site.models import Event
-from orchestrator_site.verbs import Verb
+from orchestrator_site.verbs import Verb, offer
 from postprocessing import asking, repairing
 from postprocessing.models import Difference, S3File, Verification
 
@@ -69,3 +69,10 @@ VERIFICATION_VERBS = (
         icon="build",
     ),
 )
+
+
+def offer_all() -> None:
+    offer("s3-file", S3File, *S3_FILE_VERBS)
+    offer("difference", Difference, *DIFFERENCE_VERBS)
+    mend = "postprocessing.operate_difference"
+    offer("verification", Verification, *VERIFICATION_VERBS, permission=mend)

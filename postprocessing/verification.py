@@ -30,7 +30,7 @@ from postprocessing.reading import Read
 from postprocessing.records import Fault
 from postprocessing.registry import Registry
 from postprocessing.transfers import Content
-from postprocessing.writing import writer_of
+from postprocessing.writer import writer_of
 
 KEPT = 10_000  # differences of one verification that are listed one by one; all are counted
 AT_ONCE = 1000

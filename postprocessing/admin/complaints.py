@@ -22,15 +22,17 @@ from unfold.decorators import display
 from orchestrator_site.cells import NOTHING, badge, brief, moment, pair, plain_table
 from postprocessing.admin.exporting import ComplaintResource, PlainCSV, PlainXLSX
 from postprocessing.admin.filters import DayRangeFilter, recent_values
+from postprocessing.admin.searching import IndexedSearchAdmin
 from postprocessing.models import Complaint, OvAfinia, OvAire, S3File, SourceFile
-from queues.admin.lists import LongListAdmin, link, thread
+from postprocessing.models.complaint import begins_with, is_one_of
+from queues.admin.lists import link, thread
 
 OBJECTS = 100  # of one complaint on its page
 STATE = 32  # letters of a state in the list
 
 
 @admin.register(OvAfinia, OvAire)
-class ComplaintAdmin(ExportMixin, LongListAdmin):
+class ComplaintAdmin(ExportMixin, IndexedSearchAdmin):
     made_by = _("Nobody enters these by hand: they are loaded from the company's files.")
     list_display = ("number", "when", "what", "state", "who", "loaded")
     list_filter = (
@@ -40,15 +42,13 @@ class ComplaintAdmin(ExportMixin, LongListAdmin):
     )
     list_filter_submit = True
     search_fields = (
-        "numero_radicado",
-        "=numero_reclamo_sgc",
-        "=sgc_number",
-        "=nic",
-        "=documento_identidad",
-        "nombres_apellidos",
-        "=case_id",
+        "numero_radicado__exact",
+        "numero_reclamo_sgc__exact",
     )
-    search_help_text = _("A radicado, an sgc, a NIC, a document of identity, a name, a case.")
+    search_help_text = _(
+        "The whole of a radicado, an sgc, a NIC, a document of identity or a case; how a name"
+        " begins."
+    )
     fieldsets = (
         (
             None,
@@ -137,14 +137,14 @@ class ComplaintAdmin(ExportMixin, LongListAdmin):
     def get_export_resource_classes(self, request: HttpRequest) -> list[type[ModelResource]]:
         return [modelresource_factory(self.model, resource_class=ComplaintResource)]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Word by word; or the whole, since a document of identity has blanks."""
-        found, has_doubles = super().get_search_results(request, queryset, search_term)
-        if whole := search_term.strip():
-            found |= queryset.filter(documento_identidad__iexact=whole)
-        return found, has_doubles
+    def meant_by(self, term: str) -> Q:
+        spellings = {term, term.upper()}
+        return (
+            super().meant_by(term)
+            | is_one_of("nic", spellings)
+            | is_one_of("documento_identidad", spellings)
+            | begins_with("nombres_apellidos", term)
+        )
 
     @display(description="número de radicado", ordering="numero_radicado")
     def number(self, row: Complaint) -> SafeString:

@@ -2,86 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any, BinaryIO
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from import_export.formats.base_formats import CSV, XLSX
 from import_export.resources import ModelResource
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
+from orchestrator_site import exporting
+from orchestrator_site.exporting import Lines
 from postprocessing.models import FIELDS
 
-FORMULA = "=+-@\t\r\n"  # what spreadsheets take for the begin of one
-ENCODING = "utf-8-sig"  # by which Excel knows accents
 CHUNK = 1000  # rows that are read at once
-MOST_ROWS = 2**20 - 1  # of a sheet, below its head
-
-
-@dataclass(frozen=True)
-class Lines:
-    """What is exported, read while it is written: all of it might not fit into the memory."""
-
-    headers: Sequence[str]
-    rows: Iterable[Sequence[Any]]
 
 
 class PlainCSV(CSV):
-    """Where a text could be a formula it gets an apostrophe before it."""
-
     def write(self, lines: Lines, file: BinaryIO) -> None:
-        text = io.TextIOWrapper(file, ENCODING, newline="")
-        writer = csv.writer(text)
-        writer.writerow(lines.headers)
-        writer.writerows([_quoted(value) for value in row] for row in lines.rows)
-        text.detach()
+        exporting.write_csv(lines, file)
 
 
 class PlainXLSX(XLSX):
-    """Its cells have types: texts are texts, whatever they begin with."""
-
     def write(self, lines: Lines, file: BinaryIO) -> None:
         """Raises ValueError where there are too many rows."""
-        book = Workbook(write_only=True)
-        sheet = book.create_sheet()
-        sheet.append(lines.headers)
-        for number, row in enumerate(lines.rows, start=1):
-            if number > MOST_ROWS:
-                text = _("An XLSX sheet has at most %(most)d rows. Narrow the list, or choose CSV.")
-                raise ValueError(text % {"most": MOST_ROWS})
-            sheet.append([_cell(sheet, value) for value in row])
-        book.save(file)
-
-
-def _quoted(value: Any) -> str:
-    text = "" if value is None else str(value)
-    if text[:1].isalnum():
-        return text
-    # Wide letters are read as the plain ones.
-    begin = unicodedata.normalize("NFKC", text.lstrip(" \u00a0")[:1])
-    return f"'{text}" if begin and begin in FORMULA else text
-
-
-def _cell(sheet: Any, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    text = ILLEGAL_CHARACTERS_RE.sub("\N{REPLACEMENT CHARACTER}", value)
-    if not text or text[0].isalnum():
-        return text or None
-    cell = WriteOnlyCell(sheet, text)
-    cell.data_type = "s"  # openpyxl takes a text for a formula, or for an error
-    return cell
+        exporting.write_xlsx(lines, file)
 
 
 class ComplaintResource(ModelResource):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -18,22 +18,25 @@ from unfold.decorators import display
 from orchestrator_site import sentences
 from orchestrator_site.admin import VerbAdmin
 from orchestrator_site.cells import NOTHING, badge, brief, moment, pair, plain_table
-from postprocessing import downloads, reporting
+from postprocessing import downloads, objects, reporting
 from postprocessing.admin.filters import CompanyFilter
+from postprocessing.admin.searching import IndexedSearchAdmin
 from postprocessing.models import S3File, SourceFile
 from postprocessing.verbs import S3_FILE_VERBS
-from queues.admin.lists import LongListAdmin, thread
+from queues.admin.lists import thread
 
 
 @admin.register(S3File)
-class S3FileAdmin(VerbAdmin, LongListAdmin):
+class S3FileAdmin(VerbAdmin, IndexedSearchAdmin):
     verbs = S3_FILE_VERBS
     list_before_template = "admin/postprocessing/simulated.html"
     made_by = _("Nobody enters these by hand: each file of a company's folder has one.")
     list_display = ("file", "state", "sgc", "size", "tries", "problem", "sent", "opens")
     list_filter = ("status", CompanyFilter, "upload_source")
-    search_fields = ("s3_key", "filename", "=numero_reclamo_sgc", "=file_hash", "=case_id")
-    search_help_text = _("A key or file, or a part of it; an sgc, a SHA-256, a case.")
+    search_fields = ("filename__startswith", "numero_reclamo_sgc__exact", "file_hash__exact")
+    search_help_text = _(
+        "How a file's name begins; the whole of a key, an sgc, a SHA-256 or a case."
+    )
     fieldsets = (
         (
             None,
@@ -57,6 +60,11 @@ class S3FileAdmin(VerbAdmin, LongListAdmin):
     ) -> HttpResponse:
         context = {**(extra_context or {}), "is_simulated": reporting.is_simulated()}
         return super().changelist_view(request, context)
+
+    def meant_by(self, term: str) -> Q:
+        """A key is known together with its bucket."""
+        here = Q(s3_bucket__in=["", objects.store().bucket], s3_key=term)
+        return super().meant_by(term) | here
 
     def get_urls(self) -> list[URLPattern]:
         one = path(
@@ -141,12 +149,12 @@ class FaultsFilter(admin.SimpleListFilter):
 
 
 @admin.register(SourceFile)
-class SourceFileAdmin(LongListAdmin):
+class SourceFileAdmin(IndexedSearchAdmin):
     made_by = _("Nobody enters these by hand: a file is known once it was read.")
     list_display = ("file", "state", "why", "records", "size", "changed", "loaded")
     list_filter = (FaultsFilter, CompanyFilter)
-    search_fields = ("filename", "=sha256")
-    search_help_text = _("A file or a part of its name; a SHA-256.")
+    search_fields = ("filename__startswith",)
+    search_help_text = _("How a file's name begins.")
     fields = (
         "filename",
         "empresa",

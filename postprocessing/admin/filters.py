@@ -15,6 +15,7 @@ from unfold.utils import parse_date_str
 
 from postprocessing.companies import Company
 from postprocessing.models import companies
+from postprocessing.models.complaint import is_one_of
 
 LOOKED_AT = 5000  # rows, the newest
 MOST = 50  # values to choose from
@@ -35,8 +36,8 @@ class CompanyFilter(admin.SimpleListFilter):
 
 
 class RecentValues(admin.SimpleListFilter):
-    """The values of a text among the newest rows: what outsiders wrote is no short list, and to
-    look for all of it would be to read the table."""
+    """The values of a complaint's text among the newest rows: what outsiders wrote is no short
+    list, and to look for all of it would be to read the table."""
 
     field: str
 
@@ -46,7 +47,8 @@ class RecentValues(admin.SimpleListFilter):
         return ((value, value) for value in found[:MOST])
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(**{self.field: self.value()}) if self.value() else queryset
+        value = self.value()
+        return queryset.filter(is_one_of(self.field, [value])) if value else queryset
 
 
 def recent_values(name: str) -> type[RecentValues]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import PermissionDenied
@@ -89,6 +90,16 @@ class Card:
         return self.report.company
 
     @property
+    def differing(self) -> int:
+        """Differences that the last verification found."""
+        return sum(one.count for one in self.found)
+
+    @property
+    def differing_url(self) -> str:
+        last = self.report.last_verification
+        return differences_url(last) if last else ""
+
+    @property
     def is_new(self) -> bool:
         """Nothing was ever done with it."""
         return self.report.last_run is None and not self.report.rows
@@ -117,6 +128,8 @@ def overview(request: HttpRequest) -> HttpResponse:
         "title": _("Post-processing"),
         "cards": [card_of(one) for one in companies()],
         "is_simulated": reporting.is_simulated(),
+        "undeclared": reporting.undeclared(),
+        "folder": settings.DOWNLOADS_DIR,
     }
     return TemplateResponse(request, "admin/postprocessing/overview.html", context)
 
@@ -208,10 +221,11 @@ def _lists(known: Company) -> list[tuple[str, str, str]]:
     of = f"?empresa={known.name}"
     return [
         ("description", capfirst(meta.verbose_name_plural), _changelist(meta.model_name)),
-        ("history", _("Executions"), _changelist("postprocessingrun") + of),
+        ("history", _("Post-processing runs"), _changelist("postprocessingrun") + of),
         ("cloud", _("S3 files"), _changelist("s3file") + of),
         ("data_object", _("PQR files"), _changelist("sourcefile") + of),
         ("fact_check", _("Verifications"), _changelist("verification") + of),
+        ("difference", _("Differences"), _changelist("difference") + of),
     ]
 
 

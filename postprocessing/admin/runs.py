@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from orchestrator_site import sentences
-from orchestrator_site.cells import badge, brief, moment, pair, plain_table
+from orchestrator_site.actors import ActorKind
+from orchestrator_site.cells import NOTHING, badge, brief, moment, pair, plain_table
 from orchestrator_site.verbs import operate_permission
 from postprocessing.admin.filters import CompanyFilter
 from postprocessing.models import PostProcessingRun
@@ -23,6 +24,8 @@ from queues.admin.lists import LongListAdmin, thread
 SHOWN = 500  # faults of one run on its page
 # In the list: what is not zero of it.
 TOLD = ("db_inserted", "db_updated", "s3_uploaded", "s3_simulated", "db_errors", "s3_errors")
+
+TABLES = ("counts", "refused", "warned", "events")
 
 
 @admin.register(PostProcessingRun)
@@ -41,9 +44,10 @@ class PostProcessingRunAdmin(LongListAdmin):
                     "empresa",
                     "state",
                     "problem_told",
+                    "extract",
                     "database_only",
                     "full",
-                    "runner",
+                    "by",
                     "started_at",
                     "finished_at",
                     "took",
@@ -55,7 +59,7 @@ class PostProcessingRunAdmin(LongListAdmin):
         (_("Warnings"), {"fields": ("warned",)}),
         (_("What happened"), {"fields": ("events",)}),
     )
-    readonly_fields = ("state", "problem_told", "took", "counts", "refused", "warned", "events")
+    readonly_fields = ("state", "problem_told", "took", "by", *TABLES)
 
     def has_operate_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm(operate_permission(PostProcessingRun))
@@ -71,7 +75,11 @@ class PostProcessingRunAdmin(LongListAdmin):
 
     @display(description=_("company"), ordering="empresa")
     def company(self, row: PostProcessingRun) -> SafeString:
-        how = [(row.database_only, _("database only")), (row.full, _("full"))]
+        how = [
+            (row.extract, _("extract")),
+            (row.database_only, _("database only")),
+            (row.full, _("full")),
+        ]
         return pair(row.empresa, ", ".join(str(name) for is_so, name in how if is_so))
 
     @display(description=_("status"), ordering="status")
@@ -79,8 +87,8 @@ class PostProcessingRunAdmin(LongListAdmin):
         return badge(row.status, row.get_status_display(), row.tone)
 
     @display(description=_("seconds"))
-    def took(self, row: PostProcessingRun) -> str:
-        return f"{row.seconds:.1f}"
+    def took(self, row: PostProcessingRun) -> str | SafeString:
+        return NOTHING if row.status in row.NOT_BEGUN else f"{row.seconds:.1f}"
 
     @display(description=_("files read"), ordering="files_read")
     def read(self, row: PostProcessingRun) -> SafeString:
@@ -88,7 +96,9 @@ class PostProcessingRunAdmin(LongListAdmin):
         return format_html('<span class="nowrap">{} / {}</span>', row.files_read, row.files)
 
     @display(description=_("counted"))
-    def counted(self, row: PostProcessingRun) -> str | SafeString:
+    def counted(self, row: PostProcessingRun) -> SafeString:
+        if row.status in row.NOT_BEGUN:
+            return NOTHING
         found = [(_label(name), getattr(row, name)) for name in TOLD if getattr(row, name)]
         return brief(", ".join(f"{name} {count}" for name, count in found) or str(_("no change")))
 
@@ -102,7 +112,10 @@ class PostProcessingRunAdmin(LongListAdmin):
 
     @display(description=_("run by"), ordering="runner")
     def by(self, row: PostProcessingRun) -> str:
-        return row.runner or "-"
+        """As events tell who acted."""
+        kind, _colon, name = row.runner.partition(":")
+        known = ActorKind(kind).label if kind in ActorKind.values else kind
+        return f"{known} {name}".strip() or "-"
 
     @display(description=_("counts"))
     def counts(self, row: PostProcessingRun) -> SafeString:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -20,10 +21,12 @@ from orchestrator_site.admin import VerbAdmin
 from orchestrator_site.cells import NOTHING, badge, brief, moment, pair, plain_table
 from orchestrator_site.verbs import operate_permission
 from postprocessing.admin.filters import CompanyFilter
-from postprocessing.models import Difference, Verification
+from postprocessing.admin.searching import IndexedSearchAdmin
+from postprocessing.models import Difference, Verification, companies
 from postprocessing.verbs import DIFFERENCE_VERBS, VERIFICATION_VERBS
 from queues.admin.lists import LongListAdmin, link
 
+OF_ONE = "verification__id__exact"  # in the address of a list of differences
 LISTED = 200  # differences on the page of their verification
 TONES = {
     Difference.Repair.NONE: "warn",
@@ -45,9 +48,10 @@ def _told(row: Difference) -> str:
     return "; ".join(sentences.told(line) for line in row.detail.splitlines())
 
 
-def differences_url(row: Verification, kind: str) -> str:
+def differences_url(row: Verification, kind: str = "") -> str:
+    """The list of what it found, or of one kind of it."""
     url = reverse("admin:postprocessing_difference_changelist")
-    return f"{url}?verification__id__exact={row.pk}&kind__exact={kind}"
+    return f"{url}?{OF_ONE}={row.pk}" + (f"&kind__exact={kind}" if kind else "")
 
 
 @admin.register(Verification)
@@ -151,21 +155,48 @@ class CompanyOfVerification(CompanyFilter):
     field = "verification__empresa"
 
 
+class WhichFilter(admin.SimpleListFilter):
+    """Those of each company's last verification, unless all are asked for, or those of one."""
+
+    title = _("verification")
+    parameter_name = "which"
+
+    def __init__(self, request: HttpRequest, *args: Any) -> None:
+        self.is_of_one = OF_ONE in request.GET
+        super().__init__(request, *args)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("all", _("All verifications"))]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        last, every = super().choices(changelist)
+        last["display"] = _("Last verification")
+        last["selected"] = self.value() is None and not self.is_of_one
+        yield from (last, every)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "all" or self.is_of_one:
+            return queryset
+        rows = (Verification.objects.filter(empresa=one.name).first() for one in companies())
+        return queryset.filter(verification__in=[row for row in rows if row])
+
+
 @admin.register(Difference)
-class DifferenceAdmin(VerbAdmin, LongListAdmin):
+class DifferenceAdmin(VerbAdmin, IndexedSearchAdmin):
     verbs = DIFFERENCE_VERBS
     made_by = _("Nobody enters these by hand: verifications find them.")
-    list_display = ("file", "what", "told", "mends", "found", "mended")
-    list_filter = ("kind", RepairedFilter, CompanyOfVerification)
+    list_display = ("file", "what_and_repair", "told", "found", "mended")
+    list_filter = (WhichFilter, "kind", RepairedFilter, CompanyOfVerification)
     list_select_related = ("verification",)
     ordering = ("-verification_id", "kind", "id")
-    search_fields = ("filename", "s3_key")
+    search_fields = ("filename__startswith", "s3_key__startswith")
+    search_help_text = _("How the name of a file begins, or a key.")
     fields = ("verification", "what", "filename", "s3_key", "detail_told", "mends", "mended")
     readonly_fields = ("what", "detail_told", "mends", "mended")
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """A verification's page leads to its own."""
-        return lookup == "verification__id__exact" or super().lookup_allowed(lookup, value, request)
+        return lookup == OF_ONE or super().lookup_allowed(lookup, value, request)
 
     @display(description=_("file"), ordering="filename")
     def file(self, row: Difference) -> SafeString:
@@ -176,6 +207,10 @@ class DifferenceAdmin(VerbAdmin, LongListAdmin):
     def what(self, row: Difference) -> SafeString:
         tone = "ok" if row.repaired_at else TONES[Difference.Repair(row.repair)]
         return badge(row.kind, row.get_kind_display(), tone)
+
+    @display(description=_("difference"), ordering="kind")
+    def what_and_repair(self, row: Difference) -> SafeString:
+        return pair(self.what(row), self.mends(row))
 
     @display(description=_("detail"))
     def told(self, row: Difference) -> SafeString:

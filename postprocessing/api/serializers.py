@@ -57,6 +57,7 @@ class RunSerializer(serializers.ModelSerializer[PostProcessingRun]):
             "case_id",
             "company",
             "status",
+            "extract",
             "database_only",
             "full",
             "runner",

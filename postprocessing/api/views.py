@@ -74,19 +74,22 @@ class RunViewSet(ReadOnlyViewSet):
     queryset = PostProcessingRun.objects.all()
     serializer_class = shown.RunSerializer
     permission_classes = [MayAsk]
-    filterset_fields = ("empresa", "status", "database_only", "full", "case_id")
+    filterset_fields = ("empresa", "status", "extract", "database_only", "full", "case_id")
 
-    @extend_schema(request=shown.RunAskedSerializer, responses={202: shown.AcceptedSerializer})
+    @extend_schema(request=shown.RunAskedSerializer, responses={202: shown.RunSerializer})
     def create(self, request: Request) -> Response:
-        """Ask for a run of a company at once. One that is under way goes on, and is enough."""
+        """Ask for a run of a company: its row, to be looked at again. One that is under way is
+        waited for; one that waits already, asked for in the same way, is enough."""
         given = shown.RunAskedSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         company, extract, database_only, full = given.validated_data.values()
-        if extract:
+        row = (
             asking.extract(company, database_only)
-        else:
-            asking.process(company, database_only, full)
-        return Response(ACCEPTED, status=202)
+            if extract
+            else asking.process(company, database_only, full)
+        )
+        where = {"Location": self.reverse_action("detail", args=[row.pk])}
+        return Response(self.get_serializer(row).data, status=202, headers=where)
 
 
 @with_verbs(*S3_FILE_VERBS)

@@ -103,6 +103,7 @@ class _Work:
                     if row["sgc"] not in seen:
                         seen[row["sgc"]] = None
                         yield Listed(len(seen), row["sgc"], row["url"])
+                self.told(0, len(seen))
                 if len(pages) > MOST_PAGES:
                     raise SiteFailed(_("the list does not end"))
         except SiteFailed as error:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Left
+from django.db.models.lookups import In, IStartsWith
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from postprocessing.companies import Company
 from postprocessing.fields import RADICADO_LENGTH
+
+INDEXED = 100  # letters of a text: it may be longer than what an index takes
 
 
 class Complaint(models.Model):
@@ -63,7 +69,14 @@ class Complaint(models.Model):
         abstract = True
         ordering = ["-id"]
         # Not on the fields: those would get a second index each, for LIKE.
-        indexes = [models.Index(fields=["numero_reclamo_sgc"], name="%(class)s_sgc")]
+        indexes = [
+            models.Index(fields=["numero_reclamo_sgc"], name="%(class)s_sgc"),
+            models.Index(Left("nic", INDEXED), name="%(class)s_nic"),
+            models.Index(Left("documento_identidad", INDEXED), name="%(class)s_documento"),
+            models.Index(Left("estado_solicitud", INDEXED), name="%(class)s_estado"),
+            models.Index(Left("tipo_pqr", INDEXED), name="%(class)s_tipo"),
+            # On PostgreSQL there is one for how names begin as well: see migration 0005.
+        ]
         constraints = [
             models.UniqueConstraint(fields=["numero_radicado"], name="%(class)s_radicado_once"),
             models.UniqueConstraint(fields=["hash_registro"], name="%(class)s_hash_once"),
@@ -115,3 +128,15 @@ def company_called(name: str) -> Company:
 
 def model_of(company: Company) -> Any:
     return next(model for model in models_of_all() if model.company == company)
+
+
+def is_one_of(field: str, texts: Collection[str]) -> Q:
+    """A text of a complaint is one of these. By its index, which holds how texts begin."""
+    begins: Any = In(Left(field, INDEXED), sorted({one[:INDEXED] for one in texts}))
+    return Q(begins, **{f"{field}__in": sorted(texts)})
+
+
+def begins_with(field: str, text: str) -> Q:
+    """In capitals or small letters. By its index; of a longer text the first letters count."""
+    begins: Any = IStartsWith(Left(field, INDEXED), text[:INDEXED])
+    return Q(begins)

@@ -12,9 +12,12 @@ from orchestrator_site.status import StatusModel
 
 
 class PostProcessingRun(StatusModel):
-    """One pass over a company's files. A row is there from its start."""
+    """One pass over a company's files. A row is there from its start; of one that somebody asked
+    for, from the asking."""
 
     class Status(models.TextChoices):
+        QUEUED = "queued", _("Queued")
+        EXTRACTING = "extracting", _("Extracting")
         RUNNING = "running", _("Running")
         DONE = "done", _("Done")
         WITH_ERRORS = "with_errors", _("Done with errors")
@@ -22,8 +25,15 @@ class PostProcessingRun(StatusModel):
         ABANDONED = "abandoned", _("Abandoned: its process died")
 
     ENDED = (Status.DONE, Status.WITH_ERRORS, Status.FAILED, Status.ABANDONED)
-    MOVES = {Status.RUNNING: frozenset(ENDED)}
+    NOT_BEGUN = (Status.QUEUED, Status.EXTRACTING)
+    MOVES = {
+        Status.QUEUED: frozenset({Status.EXTRACTING, Status.RUNNING, Status.ABANDONED}),
+        Status.EXTRACTING: frozenset({Status.QUEUED, Status.RUNNING, Status.ABANDONED}),
+        Status.RUNNING: frozenset(ENDED),
+    }
     TONES = {
+        Status.QUEUED: "wait",
+        Status.EXTRACTING: "busy",
         Status.RUNNING: "busy",
         Status.DONE: "ok",
         Status.WITH_ERRORS: "warn",
@@ -34,6 +44,9 @@ class PostProcessingRun(StatusModel):
     empresa = models.CharField("empresa", max_length=32)
     status = models.CharField(
         _("status"), max_length=12, choices=Status.choices, default=Status.RUNNING
+    )
+    extract = models.BooleanField(
+        _("extract"), default=False, help_text=_("The complaints' site comes first.")
     )
     database_only = models.BooleanField(_("database only"), default=False)
     full = models.BooleanField(_("full"), default=False, help_text=_("Every file read again."))
@@ -70,7 +83,12 @@ class PostProcessingRun(StatusModel):
                 fields=["empresa"], condition=Q(status="running"), name="pqr_one_run_a_company"
             ),
             models.CheckConstraint(
-                condition=Q(status__in=["running", "done", "with_errors", "failed", "abandoned"]),
+                condition=Q(
+                    status__in=[
+                        *("queued", "extracting", "running"),
+                        *("done", "with_errors", "failed", "abandoned"),
+                    ]
+                ),
                 name="pqr_run_status_known",
             ),
         ]

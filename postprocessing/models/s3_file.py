@@ -82,7 +82,14 @@ class S3File(StatusModel):
         verbose_name_plural = _("S3 files")
         permissions = [("operate_s3file", "Can act on S3 files")]
         indexes = [
-            models.Index(fields=["empresa", "status"], name="s3_file_status"),
+            models.Index(fields=["status", "empresa"], name="s3_file_by_status"),
+            models.Index(fields=["empresa", "-id"], name="s3_file_latest"),
+            models.Index(
+                fields=["filename"], opclasses=["varchar_pattern_ops"], name="s3_file_name"
+            ),
+            models.Index(  # of nearly none
+                fields=["upload_source"], condition=~Q(upload_source="bot"), name="s3_file_source"
+            ),
             models.Index(fields=["file_hash"], name="s3_file_hash"),
             models.Index(fields=["numero_reclamo_sgc"], name="s3_file_sgc"),
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 NAME_LENGTH = 255  # bytes, and so characters, that file systems take
@@ -33,6 +34,15 @@ class SourceFile(models.Model):
         ordering = ["-id"]
         verbose_name = _("PQR file")
         verbose_name_plural = _("PQR files")
+        indexes = [
+            models.Index(fields=["empresa", "-id"], name="source_file_latest"),
+            models.Index(
+                fields=["filename"], opclasses=["varchar_pattern_ops"], name="source_file_name"
+            ),
+            models.Index(  # few have any
+                fields=["empresa", "-id"], condition=~Q(faults=[]), name="source_file_faults"
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["empresa", "filename"], name="source_file_once")
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -91,6 +92,20 @@ class Difference(models.Model):
         verbose_name = _("difference")
         verbose_name_plural = _("differences")
         permissions = [("operate_difference", "Can repair differences")]
+        indexes = [
+            models.Index(fields=["-verification", "kind", "id"], name="difference_listed"),
+            models.Index(
+                fields=["-verification", "kind", "id"],
+                condition=Q(repaired_at__isnull=False),
+                name="difference_repaired",
+            ),
+            models.Index(
+                fields=["filename"], opclasses=["varchar_pattern_ops"], name="difference_file"
+            ),
+            models.Index(
+                fields=["s3_key"], opclasses=["varchar_pattern_ops"], name="difference_key"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.filename or self.s3_key}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -18,7 +20,14 @@ from django.core.management.base import CommandError
 from orchestrator_site.models import Lease
 from postprocessing import tasks
 from postprocessing.management.commands import postprocess
-from postprocessing.models import OvAfinia, OvAire, PostProcessingRun, S3File, Verification
+from postprocessing.models import (
+    OvAfinia,
+    OvAire,
+    PostProcessingRun,
+    S3File,
+    Verification,
+    company_called,
+)
 from tests import s3
 from tests.postprocessing import rows
 from tests.postprocessing.complaints import put, put_complaint
@@ -112,6 +121,62 @@ def test_a_file_that_is_refused_is_named_with_its_reason_and_stops_nothing() -> 
     assert "2_data_20260301_080000.json" in out and "NaN is not JSON" in out
     assert why == "1 was refused."
     assert OvAfinia.objects.count() == 1
+
+
+def test_what_is_named_as_data_and_is_no_file_is_refused_once() -> None:
+    put_complaint("afinia", 1)
+    folder = company_called("afinia").folder
+    (folder / "2_data.json").symlink_to(folder / "there.json")
+    (folder / "3_data.json").mkdir()
+    os.mkfifo(folder / "4_data.json")
+    (folder / "5_carta.pdf").symlink_to(folder / "there.pdf")
+    out, why = refused("postprocess", "afinia")
+    assert [out.count(name) for name in ("2_data", "3_data", "4_data", "5_carta")] == [1, 1, 1, 1]
+    assert why == "4 were refused."
+    run = PostProcessingRun.objects.get()
+    assert (run.files, run.db_errors, run.s3_errors, len(run.faults)) == (5, 3, 1, 4)
+
+
+def test_an_upload_that_is_refused_halfway_tells_what_was_done(
+    server: s3.Server, bucket: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_complaint("afinia", 1)
+    call("postprocess", "afinia")
+    put_complaint("afinia", 2)
+    settings.STORAGES = server.storages(secret_key="wrong")
+    out, why = refused("postprocess", "afinia", "--json")
+    told = json.loads(out)
+    assert (told["db_inserted"], told["s3_pre_existing"]) == (1, 1)
+    assert "SignatureDoesNotMatch" in why
+    row = PostProcessingRun.objects.first()
+    assert row and (row.status, row.s3_pre_existing) == ("failed", 1)
+
+
+def test_without_a_bucket_it_is_told_what_the_counts_are() -> None:
+    put_complaint("afinia", 1)
+    assert "Simulated: AWS_ACCESS_KEY_ID is not set." in call("postprocess", "afinia")
+    assert "was simulated before" in call("postprocess", "afinia")
+    assert "Simulated" not in call("postprocess", "afinia", "--database-only")
+
+
+def test_a_folder_of_no_company_is_told_and_is_no_failure() -> None:
+    put_complaint("afinia", 1)
+    replace(company_called("afinia"), name="afinai").folder.mkdir(parents=True)
+    for command in ("postprocess", "verifyfiles", "postprocessingreport"):
+        assert "no company is called afinai" in call(command), command
+    assert json.loads(call("postprocess", "--json"))["undeclared"] == ["afinai"]
+    assert json.loads(call("postprocessingreport", "--json"))["undeclared"] == ["afinai"]
+
+
+def test_without_a_terminal_progress_is_told_by_lines_and_not_by_each_file() -> None:
+    told: list[str] = []
+    now = postprocess.lines(told.append, every=0)
+    now("afinia: extracting", 3, 40)
+    now("afinia: uploading", 5)
+    assert told == ["afinia: extracting: 3 of 40", "afinia: uploading: 5"]
+    seldom = postprocess.lines(told.append, every=60)
+    seldom("afinia: loading", 1, 2)
+    assert len(told) == 2
 
 
 def test_of_many_faults_the_first_are_listed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import html
 import io
 import json
@@ -25,7 +26,16 @@ from orchestrator_site.models import Event
 from postprocessing import asking
 from postprocessing.admin import pages
 from postprocessing.admin.exporting import PlainCSV, PlainXLSX
-from postprocessing.models import OvAfinia, OvAire, S3File, Verification, company_called
+from postprocessing.models import (
+    Difference,
+    OvAfinia,
+    OvAire,
+    PostProcessingRun,
+    S3File,
+    SourceFile,
+    Verification,
+    company_called,
+)
 from tests.postprocessing import rows
 from tests.postprocessing.asked import Asked, asked_for
 
@@ -185,7 +195,8 @@ def test_an_operator_asks_for_a_run_and_for_a_verification(
 ) -> None:
     client = signed_in("operator")
     found = asked(lambda: client.post(reverse("pqr-ask"), {"company": "afinia", **chosen}))
-    assert found == [(function, arguments)]
+    waiting = PostProcessingRun.objects.values_list("pk", flat=True)
+    assert found == [(function, (*arguments, *waiting))]
 
 
 def test_a_viewer_asks_for_nothing(signed_in: SignedIn, asked: Any) -> None:
@@ -221,8 +232,16 @@ def test_files_are_found_by_key_file_sgc_and_hash(signed_in: SignedIn) -> None:
     wanted = rows.s3_file(filename="carta.pdf", numero_reclamo_sgc="55", file_hash="a" * 64)
     rows.s3_file()
     client = signed_in("viewer")
-    for text in ("carta", wanted.s3_key, "55", "a" * 64):
+    for text in ("carta", wanted.s3_key, "55", "A" * 64, str(wanted.case_id)):
         assert listed(client.get(url(S3File, "changelist"), {"q": text})) == [wanted], text
+
+
+def test_files_with_faults_are_listed_alone(signed_in: SignedIn) -> None:
+    wrong = rows.source_file(faults=[{"record": 1, "reason": "x"}])
+    rows.source_file()
+    client, page = signed_in("viewer"), url(SourceFile, "changelist")
+    assert listed(client.get(page, {"faults": "yes"})) == [wrong]
+    assert listed(client.get(page, {"q": wrong.filename[:4], "faults": "yes"})) == [wrong]
 
 
 def test_a_simulated_file_is_handed_out_from_this_machine(signed_in: SignedIn) -> None:
@@ -265,6 +284,54 @@ def test_all_that_can_be_mended_is_asked_for_at_once(signed_in: SignedIn, asked:
     assert Event.objects.get().reason == "a test"
 
 
+def test_the_list_of_differences_begins_with_each_company_s_last_verification(
+    signed_in: SignedIn,
+) -> None:
+    old = rows.verification(differing={"not_loaded": 1})
+    new = rows.verification(differing={"refused": 2})
+    other = rows.verification("aire", differing={"not_loaded": 1})
+    client, page = signed_in("viewer"), url(Difference, "changelist")
+
+    def found(**query: Any) -> set[int]:
+        return {one.verification_id for one in listed(client.get(page, query))}
+
+    assert found() == {new.pk, other.pk}
+    assert found(which="all") == {old.pk, new.pk, other.pk}
+    assert found(empresa="afinia") == {new.pk}
+    assert found(verification__id__exact=old.pk) == {old.pk}
+    assert found(which="all", q="not_loaded_0") == {old.pk, other.pk}
+
+
+def test_the_overview_tells_how_many_differences_there_are_and_leads_to_them(
+    signed_in: SignedIn,
+) -> None:
+    seen = rows.verification(differing={"not_loaded": 2, "refused": 1})
+    client = signed_in("viewer")
+    page = client.get(OVERVIEW).content.decode()
+    link = f"{url(Difference, 'changelist')}?verification__id__exact={seen.pk}"
+    assert f'<a href="{link}">3</a>' in page
+    assert len(listed(client.get(link))) == 3
+
+
+def test_a_folder_of_no_company_is_told(signed_in: SignedIn) -> None:
+    company = company_called("afinia").folder
+    company.mkdir(parents=True)
+    client = signed_in("viewer")
+    assert "Not processed" not in client.get(OVERVIEW).content.decode()
+    (company.parents[2] / "afinai" / "oficina_virtual").mkdir(parents=True)
+    (company.parents[2] / "something else").mkdir()
+    page = client.get(OVERVIEW).content.decode()
+    assert "there is a folder afinai, and no company" in page and "something else" not in page
+
+
+def test_a_run_tells_who_ran_it_as_events_do(signed_in: SignedIn) -> None:
+    row = rows.run(runner="command:root postprocess")
+    client = signed_in("viewer")
+    for page in (url(type(row), "changelist"), url(type(row), "change", row.pk)):
+        text = client.get(page).content.decode()
+        assert "Command root postprocess" in text and "command:root" not in text, page
+
+
 def test_what_only_a_person_can_mend_has_no_button(signed_in: SignedIn) -> None:
     seen = rows.verification(differing={"refused": 1})
     (difference,) = seen.differences.all()
@@ -287,8 +354,21 @@ def test_complaints_are_found_by_what_people_know_of_them(signed_in: SignedIn) -
     )
     rows.complaint()
     client = signed_in("viewer")
-    for text in ("RE-55", "551", "552", "CC 553", "ñandú".title(), str(wanted.case_id)):
+    for text in ("RE-55", "re-55", "551", "552", "cc 553", "José Ñ", "JOSé", str(wanted.case_id)):
         assert listed(client.get(url(OvAfinia, "changelist"), {"q": text})) == [wanted], text
+    assert listed(client.get(url(OvAfinia, "changelist"), {"q": "55"})) == []
+
+
+def test_texts_that_no_index_takes_are_kept_and_found(signed_in: SignedIn) -> None:
+    # What cannot be made shorter, either.
+    long = "".join(hashlib.sha256(bytes([n])).hexdigest() for n in range(150))
+    fields = ("nic", "documento_identidad", "nombres_apellidos", "estado_solicitud", "tipo_pqr")
+    wanted = rows.complaint(**dict.fromkeys(fields, long))
+    rows.complaint(nic=f"{long[:200]}x", estado_solicitud=f"{long[:200]}x")
+    client = signed_in("viewer")
+    for query in ({"estado_solicitud": long}, {"q": long}, {"q": f"{long[:150]}"}):
+        found = listed(client.get(url(OvAfinia, "changelist"), query))
+        assert found == [wanted], query
 
 
 def test_complaints_are_filtered_by_state_and_by_days_where_the_company_is(

@@ -93,24 +93,30 @@ def test_nobody_writes_complaints(caller: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "data", "call"),
+    ("data", "call"),
     [
-        ("post-processing-runs/", {}, (asking.PROCESS, ("afinia", False, False))),
-        (
-            "post-processing-runs/",
-            {"database_only": True, "full": True},
-            (asking.PROCESS, ("afinia", True, True)),
-        ),
-        ("post-processing-runs/", {"extract": True}, (asking.EXTRACT, ("afinia", False))),
-        ("verifications/", {}, (asking.VERIFY, ("afinia",))),
+        ({}, (asking.PROCESS, ("afinia", False, False))),
+        ({"database_only": True, "full": True}, (asking.PROCESS, ("afinia", True, True))),
+        ({"extract": True}, (asking.EXTRACT, ("afinia", False))),
     ],
 )
-def test_an_operator_asks_the_cluster(
-    caller: Any, sent: Any, path: str, data: dict[str, Any], call: Any
+def test_an_operator_asks_for_a_run_and_is_given_what_to_follow(
+    caller: Any, sent: Any, data: dict[str, Any], call: Any
 ) -> None:
-    answer = sent(caller(), path, {"company": "afinia", **data})
+    client = caller()
+    answer = sent(client, "post-processing-runs/", {"company": "afinia", **data})
+    row = answer.json()
+    assert (answer.status_code, row["status"], row["company"]) == (202, "queued", "afinia")
+    assert {name: row[name] for name in data} == data
+    function, arguments = call
+    assert asked_for() == [(function, (*arguments, row["id"]))]
+    assert client.get(answer["Location"]).json()["id"] == row["id"]
+
+
+def test_an_operator_asks_for_a_verification(caller: Any, sent: Any) -> None:
+    answer = sent(caller(), "verifications/", {"company": "afinia"})
     assert (answer.status_code, answer.json()) == (202, {"status": "asked for"})
-    assert asked_for() == [call]
+    assert asked_for() == [(asking.VERIFY, ("afinia",))]
 
 
 @pytest.mark.parametrize("data", [{}, {"company": "other"}, {"company": None}, []])

@@ -14,7 +14,7 @@ import pytest
 from orchestrator_site.models import Event
 from postprocessing import objects, sentences, uploading
 from postprocessing.models import S3File, company_called
-from postprocessing.objects import BucketRefused, ObjectError
+from postprocessing.objects import BucketRefused
 from postprocessing.uploading import FileFault, Uploaded
 from tests import s3
 from tests.postprocessing import rows
@@ -300,13 +300,14 @@ def test_an_object_that_is_refused_is_an_error_and_the_others_go_on(bucket: s3.F
 def test_refused_credentials_end_it_at_once(bucket: s3.Faulty, settings: Any) -> None:
     settings.STORAGES = bucket.server.storages(secret_key="wrong")
     put(*NAMES)
-    with pytest.raises(BucketRefused, match="SignatureDoesNotMatch"):
-        uploading.upload(AFINIA)
+    assert "SignatureDoesNotMatch" in uploading.upload(AFINIA).error
     assert len(bucket.asked) == 1
     assert not S3File.objects.exists()
+    with pytest.raises(BucketRefused, match="SignatureDoesNotMatch"):
+        uploading.upload_files(AFINIA, NAMES)
 
 
-def test_a_refusal_in_the_middle_leaves_nothing_pending(
+def test_a_refusal_in_the_middle_leaves_nothing_pending_and_what_was_done_counted(
     bucket: s3.Faulty, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     monkeypatch.setattr(uploading, "BATCH", 10)
@@ -315,8 +316,9 @@ def test_a_refusal_in_the_middle_leaves_nothing_pending(
     bucket.before = lambda method, path: (
         bucket.plan(s3.Refusal(403, "AccessDenied")) if sent(bucket) > 15 else None
     )
-    with pytest.raises(BucketRefused, match="AccessDenied"):
-        uploading.upload(AFINIA)
+    done = uploading.upload(AFINIA)
+    assert "AccessDenied" in done.error
+    assert done.uploaded == S3File.objects.filter(status="uploaded").count() > 0
     assert sent(bucket) <= 18
     statuses = S3File.objects.values_list("status", flat=True)
     assert set(statuses) == {"uploaded", "error"}
@@ -328,9 +330,9 @@ def test_a_refusal_in_the_middle_leaves_nothing_pending(
 def test_a_server_that_is_down_ends_it(bucket: s3.Faulty, settings: Any) -> None:
     settings.STORAGES = bucket.server.storages(endpoint_url="http://127.0.0.1:9")
     put(*NAMES)
-    with pytest.raises(ObjectError) as ended:
-        uploading.upload(AFINIA)
-    assert ended.value.is_temporary
+    done = uploading.upload(AFINIA)
+    assert "127.0.0.1:9" in done.error
+    assert (done.uploaded, done.errors) == (0, 0)
 
 
 def test_a_file_that_changes_between_hash_and_sending_is_an_error(bucket: s3.Faulty) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from orchestrator_site.commands import ActingCommand
+from postprocessing import reporting
 from postprocessing.management.commands.postprocess import (
     Tell,
     add_companies,
     names_of,
     progress,
+    put_notes,
 )
 from postprocessing.managers import ManagerAnswer, manager_called
 
@@ -23,9 +25,10 @@ COUNTED = (
 
 class Command(ActingCommand):
     help = (
-        "Extract complaints from the companies' sites, then load and upload them. What cannot be "
-        "extracted does not keep what is there from being processed. Exit status 1 where not all "
-        "went well."
+        "Extract complaints from the companies' sites, then load and upload them. Every complaint "
+        "is looked at each time, since only its own page tells whether it was answered; a file is "
+        "written where it is new or says something else. What cannot be extracted does not keep "
+        "what is there from being processed. Exit status 1 where not all went well."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -41,6 +44,7 @@ class Command(ActingCommand):
             self.put_json([answer.as_dict() for answer in answers])
         else:
             self._put(answers)
+            put_notes(self, reporting.is_simulated() and not options["database_only"])
         if wrong := [answer.service for answer in answers if not answer.success]:
             raise CommandError(f"Not all went well: {', '.join(wrong)}.")
 

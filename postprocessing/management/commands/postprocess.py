@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,11 +13,12 @@ from rich.progress import Progress
 
 from orchestrator_site.commands import ActingCommand
 from orchestrator_site.stopping import Stop, stop_on_signals
-from postprocessing import pipeline
+from postprocessing import pipeline, reporting
 from postprocessing.models import UnknownCompany, companies, company_called
 from postprocessing.pipeline import COUNTED, CompanyResult, CompleteResult
 
 LISTED = 50  # faults that are shown
+EVERY = 5.0  # seconds, a line where there is no terminal
 Tell = Callable[[str, int, int | None], None]
 
 
@@ -44,6 +46,7 @@ class Command(ActingCommand):
             self.put_json(done.as_dict())
         else:
             self._put(done, options["dry_run"])
+            put_notes(self, any(one.is_simulated for one in done.companies))
         if not done.success:
             raise CommandError(self._problem(done))
 
@@ -102,10 +105,28 @@ def names_of(asked: list[str]) -> list[str]:
         raise CommandError(str(error)) from error
 
 
+def put_notes(command: ActingCommand, is_simulated: bool) -> None:
+    """What stands below every table: what its counts do not tell."""
+    if is_simulated:
+        command.stdout.write(
+            "Simulated: AWS_ACCESS_KEY_ID is not set. Objects are kept on this machine and count "
+            "in no coverage; what “pre_existing” counts was simulated before."
+        )
+    for name in reporting.undeclared():
+        command.stdout.write(
+            f"Not processed: no company is called {name}, of which there is a folder."
+        )
+
+
 @contextmanager
 def progress() -> Iterator[Tell]:
-    """A bar for each thing that is told of, on the standard error."""
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    """On the standard error: a bar for each thing that is told of; a line every few seconds where
+    there is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lines(lambda line: console.print(line, highlight=False, soft_wrap=True))
+        return
+    with Progress(console=console, transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def told(what: str, done: int, of: int | None = None) -> None:
@@ -114,3 +135,16 @@ def progress() -> Iterator[Tell]:
             bar.update(tasks[what], completed=done, total=of)
 
         yield told
+
+
+def lines(put: Callable[[str], object], every: float = EVERY) -> Tell:
+    """Tells by lines, `every` seconds one at most."""
+    last = time.monotonic()
+
+    def told(what: str, done: int, of: int | None = None) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last >= every:
+            put(f"{what}: {done}" + (f" of {of}" if of else ""))
+            last = now
+
+    return told

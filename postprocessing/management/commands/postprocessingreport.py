@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator_site import sentences
 from orchestrator_site.commands import ActingCommand
 from postprocessing import reporting
+from postprocessing.management.commands.postprocess import put_notes
 from postprocessing.models import S3File
 from postprocessing.reporting import CompanyReport
 
@@ -28,11 +29,7 @@ class Command(ActingCommand):
             ("", *(one.company.name for one in report.companies)),
             [(name, *(facts[name] for facts in told)) for name in told[0]],
         )
-        if any(one.is_simulated for one in report.companies):
-            self.stdout.write(
-                "Simulated: AWS_ACCESS_KEY_ID is not set. Objects are kept on this machine and "
-                "count in no coverage."
-            )
+        put_notes(self, any(one.is_simulated for one in report.companies))
 
 
 def _facts(one: CompanyReport) -> dict[str, Any]:

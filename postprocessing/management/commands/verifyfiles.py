@@ -15,6 +15,7 @@ from postprocessing.management.commands.postprocess import (
     add_companies,
     names_of,
     progress,
+    put_notes,
 )
 from postprocessing.models import Difference, Verification, company_called
 
@@ -48,6 +49,7 @@ class Command(ActingCommand):
             self.put_json({row.empresa: _as_dict(row) for row in found})
         else:
             self._put(found)
+            put_notes(self, any(row.is_simulated for row in found))
         if problem := _problem(found):
             raise CommandError(problem)
 
