@@ -30,7 +30,7 @@ class Refused(verbs.Refused):
 
     Codes, in the order of the checks: not_a_member, organisation_inactive, provider_inactive,
     not_connected ("Session not found"), no_active_flow, integrity, signature, invalid_hosts,
-    invalid_inputs.
+    invalid_inputs; before them all: idempotency_key_reused.
     """
 
     def __init__(self, code: str, message: str, fields: Mapping[str, str] | None = None) -> None:
@@ -53,17 +53,20 @@ def run(
     """Queue a run of the provider's active flow, or of `flow`, a version that was active once.
 
     Returns the job, and whether it is new: with the idempotency key of an earlier one it is that
-    one, whatever else is asked. Raises Refused.
+    one. What it does must be the same; priority, deadline and metadata may differ. Raises Refused.
     """
     organisation = _organisation_of(user)
+    given = {} if inputs is None else inputs
     if earlier := _earlier(organisation, idempotency_key):
+        _expect_same(earlier, provider, flow, given)
         return earlier, False
+    asked = flow
     is_held = _needs_to_wait(organisation, user, provider)
     flow = _flow(organisation, provider, flow)
     _verify(flow)
     hosts = _hosts(flow)
     _check_order(idempotency_key, priority, deadline)
-    values, about = _values(flow, {} if inputs is None else inputs, metadata or {})
+    values, about = _values(flow, given, metadata or {})
     order = JobOrder(
         organisation_id=organisation.pk,
         user_id=user.pk,
@@ -86,9 +89,12 @@ def run(
         deadline_at=deadline,
     )
     try:
-        return jobs.enqueue(order)
+        job, is_new = jobs.enqueue(order)
     except jobs.JobRefused as error:
         raise Refused("invalid_inputs", str(error)) from error
+    if not is_new:  # its twin was faster
+        _expect_same(job, provider, asked, given)
+    return job, is_new
 
 
 def _organisation_of(user: Any) -> Organisation:
@@ -104,6 +110,23 @@ def _organisation_of(user: Any) -> Organisation:
 def _earlier(organisation: Organisation, key: str) -> Job | None:
     rows = Job.objects.filter(organisation=organisation, idempotency_key=key)
     return rows.first() if key else None
+
+
+def _expect_same(job: Job, provider: Provider, flow: Flow | None, given: Any) -> None:
+    """Raises Refused where another run was asked for with this key."""
+    is_same = job.provider_id == str(provider.pk) and (not flow or job.flow_id == str(flow.pk))
+    if not (is_same and _is_given(job, given)):
+        text = _("This Idempotency-Key was used for the job %(id)s, which is another run.")
+        raise Refused("idempotency_key_reused", text % {"id": job.case_id})
+
+
+def _is_given(job: Job, given: Any) -> bool:
+    """Whether the job's inputs are these, with the defaults of the version that it runs."""
+    version = Flow.objects.filter(pk=job.flow_id).only("inputs").first()
+    try:
+        return version is not None and rules.filled(version.inputs, given) == job.inputs
+    except rules.InvalidInputs:
+        return False
 
 
 def _needs_to_wait(organisation: Organisation, user: Any, provider: Provider) -> bool:

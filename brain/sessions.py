@@ -152,6 +152,13 @@ def token_for(job: Job) -> str:
     return row.session if row and row.is_alive(timezone.now()) else ""
 
 
+def lend(job: Job) -> None:
+    """Give the job's session to the workers once more, for as long as it lives."""
+    row = _of(job)
+    if row and row.is_alive(timezone.now()):
+        publish([row])
+
+
 def lost(job: Job) -> None:
     """The site showed its login page to a job, or its worker found no session.
 

@@ -280,6 +280,11 @@ def _given() -> list[SigningKey]:
 # --- What staff do ------------------------------------------------------------------------------
 
 
+def _rotate(key: SigningKey, reason: str) -> bool:
+    rotate(reason)
+    return True
+
+
 def _activate(key: SigningKey, reason: str) -> bool:
     activate(key, reason)
     return True
@@ -291,6 +296,18 @@ def _revoke(key: SigningKey, reason: str) -> bool:
 
 
 KEY_VERBS = (
+    Verb(
+        "rotate",
+        gettext_lazy("Make the next key"),
+        gettext_lazy(
+            "A new key waits beside this one. Give it to the workers (manage.py rotatesigningkey"
+            " --export), then activate it: until then nothing changes."
+        ),
+        _rotate,
+        lambda key: key.status == Status.CURRENT,
+        icon="autorenew",
+        in_background=False,
+    ),
     Verb(
         "activate",
         gettext_lazy("Activate"),

@@ -141,9 +141,8 @@ def _without_session(job: Job, after: After) -> bool:
     attempt up, since its worker may be one that cannot read it."""
     if job.cancel_asked_at:
         return _finish(job, Status.CANCELLED, NO_SESSION)
-    token = registered.session(job)
-    if token and live.transport():
-        after.add(lambda: live.lend_session(job, token))
+    if registered.session(job) and live.transport():
+        after.add(lambda: registered.lend_session(job))
         if job.attempts < job.max_attempts:
             return again(job, sentences.SESSION_LENT_AGAIN)
         return fail(job, ErrorClass.INFRASTRUCTURE, NO_SESSION, after)

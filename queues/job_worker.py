@@ -104,6 +104,7 @@ class JobWorker:
                         settings.JOB_DEADLINE.total_seconds(),
                         settings.PAGE_TIMEOUT.total_seconds(),
                         settings.EGRESS_ALLOWED_NETWORKS,
+                        settings.MOST_DOWNLOAD,
                     ),
                 )
             finally:

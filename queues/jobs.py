@@ -146,18 +146,29 @@ def confirm_not_done(job: Job, reason: str) -> bool:
 
 def prioritise(job: Job, reason: str) -> bool:
     """Have a waiting job go before the organisation's others."""
-    if job.status not in (Status.QUEUED, Status.HELD):
-        return False
     others = Job.objects.waiting().filter(organisation=job.organisation_id).exclude(pk=job.pk)
     highest = others.aggregate(highest=Max("priority"))["highest"] or 0
+    return _put(job, reason, min(max(highest, 0) + 1, FIRST), is_urgent=True)
+
+
+def put(job: Job, reason: str, priority: int) -> bool:
+    """Give a waiting job another priority; False where it has it already."""
+    is_urgent = priority > job.priority
+    return job.priority != priority and _put(job, reason, priority, is_urgent=is_urgent)
+
+
+def _put(job: Job, reason: str, priority: int, *, is_urgent: bool) -> bool:
+    if job.status not in (Status.QUEUED, Status.HELD):
+        return False
     is_given = job.lease_token is not None
     if is_given and not _withdrawn(job):
         return False
-    note = Note.of(Job, job.status, job.status, reason)
+    data = {"priority": priority, "before": job.priority}
+    note = Note.of(Job, job.status, job.status, reason, data)
     where = Q(status=job.status, lease_token=job.lease_token)
-    moved = Job.change_all([job], where, note, priority=min(max(highest, 0) + 1, FIRST))
+    moved = Job.change_all([job], where, note, priority=priority)
     if moved and is_given:
-        live.push(envelopes_of([job]), urgent=True)
+        live.push(envelopes_of([job]), urgent=is_urgent)
     return bool(moved)
 
 

@@ -18,7 +18,6 @@ from queues.models import Job
 logger = logging.getLogger(__name__)
 KEPT = timedelta(days=1)
 MOST_LINES = 2000
-LENT_FOR = timedelta(hours=1)  # then the connection's own copy is put there
 
 
 def transport() -> Transport | None:
@@ -52,13 +51,6 @@ class Lines:
         if not self._is_told:
             django_cache.set(self._key, self._written, KEPT.total_seconds())
             self._is_told = True
-
-
-def lend_session(job: Job, token: str) -> None:
-    """Put the session where the job's worker looks for it."""
-    if way := transport():
-        place = (str(job.organisation_id), job.user_id, job.provider_name)
-        way.put_session(*place, token, LENT_FOR.total_seconds())
 
 
 def tell_ended(reports: Sequence[Report]) -> None:

@@ -19,10 +19,12 @@ def _nobody(*_: object) -> None:
 @dataclass
 class Registered:
     """`keyring`: the keys of now. `session`: the encrypted token of the session that a job runs
-    with, "" where there is none. `session_lost`: the site showed its login page to a job."""
+    with, "" where there is none. `lend_session`: put it where the job's worker looks for it, for
+    as long as it lives. `session_lost`: the site showed its login page to a job."""
 
     keyring: Callable[[], Keyring] = _nobody  # type: ignore[assignment]
     session: Callable[[Job], str] = _nobody  # type: ignore[assignment]
+    lend_session: Callable[[Job], None] = _nobody
     session_lost: Callable[[Job], None] = _nobody
 
 

@@ -43,6 +43,7 @@ KEPT = 1024  # bytes of an answer
 SWEEP_EVERY = 5.0  # seconds
 BEAT_EVERY = 10.0
 TIDY_EVERY = 60.0
+FORGET_EVERY = 3600.0
 RENEWALS = 4  # in the length of a lease
 PATIENCE = 0.05  # seconds until a look for new messages, while calls are under way
 GATHER = 0.02
@@ -108,6 +109,7 @@ class WebhookSender:
         every = self._rhythm.every
         every(SWEEP_EVERY, "sweep", sweep)
         every(TIDY_EVERY, "tidy", webhooks.cancel_undeliverable)
+        every(FORGET_EVERY, "forget", webhooks.forget_old)
         every(BEAT_EVERY, "beat", self._beat)
         every(settings.TASK_LEASE.total_seconds() / RENEWALS, "renew", self._renew)
 

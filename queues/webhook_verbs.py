@@ -28,6 +28,7 @@ SWITCH_VERBS = (
         webhooks.enable,
         lambda endpoint: not endpoint.enabled,
         icon="play_circle",
+        undo="disable",
     ),
     Verb(
         "disable",
@@ -60,6 +61,7 @@ ENDPOINT_VERBS = (
         lambda endpoint: True,
         icon="key",
         is_dangerous=True,
+        in_background=False,
     ),
     *SWITCH_VERBS,
 )

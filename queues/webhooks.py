@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import random
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from standardwebhooks import Webhook
@@ -31,6 +33,7 @@ from queues import sentences
 from queues.claims import DatabaseNow
 from queues.models import Job, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
+logger = logging.getLogger(__name__)
 PING = "ping"
 TOLD: Mapping[str, str] = {
     Job.Status.DONE: WebhookEndpoint.Event.DONE,
@@ -94,7 +97,8 @@ def announce_all(jobs: Iterable[Job]) -> int:
 def ping(endpoint: WebhookEndpoint) -> WebhookDelivery:
     """Queue a message to try the address with: one attempt. Raises Refused."""
     _expect_enabled(endpoint)
-    message = _message(endpoint, PING, {"webhookId": str(endpoint.pk)}, max_attempts=1)
+    data = {"webhookId": str(endpoint.pk), "test": True}
+    message = _message(endpoint, PING, data, max_attempts=1)
     _queue([message])
     return message
 
@@ -194,8 +198,10 @@ def resolve(url: str) -> list[str]:
         networks = (*networks, addresses.PUBLIC)
     try:
         return addresses.resolve(url, networks=networks, hosts=())
-    except addresses.OutsideNetworks as error:
-        # Not where it leads to: whoever asks may want to know just that of our network.
+    except (addresses.NameUnknown, addresses.OutsideNetworks) as error:
+        # Neither where it leads to nor whether anything is called so: whoever asks may want to
+        # know just that of our network.
+        logger.warning("a webhook's address is refused: %s", error)
         raise AddressRefused(_(sentences.WEBHOOK_OUTSIDE)) from error
 
 
@@ -227,7 +233,9 @@ def _disable(endpoint: WebhookEndpoint, reason: str, **changes: Any) -> bool:
 def cancel_undeliverable() -> int:
     """What waits for addresses that are disabled."""
     waiting = WebhookDelivery.objects.waiting().filter(endpoint__enabled=False).order_by("id")
-    return _move_all(waiting, Status.CANCELLED, sentences.WEBHOOK_DISABLED)
+    return _move_all(
+        waiting, Status.CANCELLED, sentences.WEBHOOK_DISABLED, processed_at=DatabaseNow()
+    )
 
 
 def work(endpoint_ids: Collection[Any]) -> None:
@@ -310,11 +318,37 @@ def _move_again(rows: Sequence[WebhookDelivery], reason: str) -> list[WebhookDel
     return moved
 
 
-def _move_all(rows: QuerySet[WebhookDelivery], to: str, reason: str) -> int:
+def _move_all(rows: QuerySet[WebhookDelivery], to: str, reason: str, **changes: Any) -> int:
     count = 0
     while some := list(rows[:AT_ONCE]):
-        count += len(WebhookDelivery.move_all(some, to, reason))
+        count += len(WebhookDelivery.move_all(some, to, reason, **changes))
     return count
+
+
+def forget_old() -> int:
+    """Delete the messages that ended longer ago than they are kept, with their calls; returns how
+    many. From the first on, as far as they are old: those of today are not looked at."""
+    before, last, count = db_now() - settings.WEBHOOK_KEEP, 0, 0
+    while True:
+        rows = WebhookDelivery.objects.filter(pk__gt=last).order_by("pk")
+        old = dict(rows.values_list("pk", "created_at")[:AT_ONCE])
+        keys = [pk for pk, created_at in old.items() if created_at < before]
+        if keys:
+            count += _forget(keys, before)
+        if len(keys) < AT_ONCE:
+            return count
+        last = keys[-1]
+
+
+def _forget(keys: Sequence[int], before: datetime) -> int:
+    """Of these what ended before then. One that is resent at this moment stays."""
+    ended = WebhookDelivery.objects.filter(pk__in=keys, status__in=ENDED)
+    ended = ended.alias(over_at=Coalesce("processed_at", "created_at"))
+    with transaction.atomic():
+        over = list(ended.filter(over_at__lt=before).select_for_update().values_list("pk"))
+        WebhookAttempt.objects.filter(delivery__in=[pk for (pk,) in over]).delete()
+        WebhookDelivery.objects.filter(pk__in=[pk for (pk,) in over]).delete()
+    return len(over)
 
 
 def _expect_enabled(endpoint: WebhookEndpoint) -> None:

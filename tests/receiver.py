@@ -6,17 +6,20 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from typing import Any
 
+import pytest
 from django.utils import timezone
 
 from queues import webhooks
 from queues.models import Job, WebhookDelivery, WebhookEndpoint
 from queues.webhook_sending import WebhookSender
 from tests.factories import JobFactory, WebhookEndpointFactory
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
 class Receiver(ThreadingHTTPServer):
@@ -58,6 +61,9 @@ class _Answering(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.heard.append((self.path, dict(self.headers), b""))
+        kind = self.path.split("/")[1]
+        self.send_response(int(kind) if kind.isdigit() else 200)
+        self.end_headers()
 
     def _say(self, kind: str) -> None:
         self.wfile.write("Sí: \0 \xff".encode("latin-1"))
@@ -68,8 +74,21 @@ class _Answering(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def receiving() -> Iterator[Receiver]:
+@pytest.fixture(autouse=True)
+def near(settings: Any) -> None:
+    settings.WEBHOOK_ALLOWED_NETWORKS = LOOPBACK
+    settings.TASK_RETRY_FACTOR = 1.0
+
+
+@pytest.fixture
+def sender() -> Iterator[WebhookSender]:
+    found = WebhookSender("s1")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
     with Receiver() as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         try:

@@ -58,9 +58,9 @@ class ConnectionSerializer(serializers.ModelSerializer[ConnectedProvider]):
     userId = serializers.CharField(source="user_id")
     user = serializers.CharField(source="user.email")
     status = serializers.SerializerMethodField()
-    connectedAt = serializers.DateTimeField(source="connected_at")
-    expiresAt = serializers.DateTimeField(source="expires_at")
-    probedAt = serializers.DateTimeField(source="probed_at")
+    connectedAt = serializers.DateTimeField(source="connected_at", allow_null=True)
+    expiresAt = serializers.DateTimeField(source="expires_at", allow_null=True)
+    probedAt = serializers.DateTimeField(source="probed_at", allow_null=True)
     probeError = serializers.CharField(source="probe_error")
 
     class Meta:
@@ -163,7 +163,8 @@ def called(rows: QuerySet[Provider], known_as: str) -> QuerySet[Provider]:
 
 class JobOrderSerializer(serializers.Serializer[Any]):
     """`payload` is another name of `inputs`. With the key of an earlier run (here, or in the header
-    Idempotency-Key) that one's job is answered. `flowId`: a version that was active once."""
+    Idempotency-Key) that one's job is answered; another run is refused. `flowId`: a version that
+    was active once."""
 
     providerId = serializers.CharField(max_length=64)
     inputs = ObjectField(required=False)
@@ -206,6 +207,7 @@ class RunView(APIView):
             400: ErrorSerializer,
             403: ErrorSerializer,
             409: ErrorSerializer,
+            422: ErrorSerializer,
         },
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
@@ -241,7 +243,7 @@ def _with_key(request: Request) -> Any:
 def _decline(error: running.Refused) -> NoReturn:
     if error.code == "not_a_member":
         raise PermissionDenied(str(error)) from error
-    status = 400 if error.code == "invalid_inputs" else 409
+    status = {"invalid_inputs": 400, "idempotency_key_reused": 422}.get(error.code, 409)
     fields = {name: [text] for name, text in error.fields.items()}
     raise Declined(error.code, str(error), status, fields) from error
 

@@ -3,11 +3,12 @@ has them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import django_filters
+from django.conf import settings
 from django.shortcuts import get_object_or_404
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
@@ -17,10 +18,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from brain import rules
 from brain.api.control import called
 from brain.api.serializers import FlowSerializer
 from brain.models import Flow, Provider
-from brain.models.flow import problems
 from brain.rules.differences import flow_differences
 from brain.verbs import FLOW_VERBS
 from orchestrator_site import tenancy
@@ -35,6 +36,7 @@ from queues.browser import scripts
 
 LONGEST = 256 * 1024  # letters of a script
 NAME = 64
+SHOWN = 64  # letters of a name that is not known
 
 
 class OrganisationFlowSerializer(serializers.ModelSerializer[Flow]):
@@ -55,8 +57,8 @@ class OrganisationFlowSerializer(serializers.ModelSerializer[Flow]):
     createdBy = serializers.CharField(source="created_by")
     createdAt = serializers.DateTimeField(source="created_at")
     approvedBy = serializers.CharField(source="approved_by")
-    approvedAt = serializers.DateTimeField(source="approved_at")
-    activatedAt = serializers.DateTimeField(source="activated_at")
+    approvedAt = serializers.DateTimeField(source="approved_at", allow_null=True)
+    activatedAt = serializers.DateTimeField(source="activated_at", allow_null=True)
 
     class Meta:
         model = Flow
@@ -98,28 +100,56 @@ class NewFlowSerializer(serializers.Serializer[Flow]):
     hosts = serializers.ListField(child=serializers.CharField(max_length=253), default=list)
 
     def validate_providerId(self, known_as: str) -> Provider:
-        provider = called(Provider.objects.filter(active=True), known_as).first()
+        provider = _provider(known_as)
         if provider is None:
             raise serializers.ValidationError(_("There is no such provider."))
         return provider
 
     def validate_steps(self, steps: Any) -> Any:
         steps = normalised(steps)
-        if is_storable(steps) and len(scripts.canonical(steps)) <= LONGEST:
+        if _is_kept(steps):
             return steps
         told = _("The steps must be text that can be stored, of at most %(most)d letters.")
         raise serializers.ValidationError(told % {"most": LONGEST})
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        organisation, provider = self._organisation, attrs["providerId"]
-        found = problems(attrs["steps"], organisation, provider, attrs["inputs"], attrs["hosts"])
-        if found:
-            raise serializers.ValidationError(found)
-        versions = Flow.objects.filter(organisation=organisation, provider=provider)
-        if attrs["version"] and versions.filter(label=attrs["version"]).exists():
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """All that is wrong at once: with the fields by themselves, and with each other."""
+        values: dict[str, Any] = {}
+        wrong: dict[str, Any] = {}
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if not isinstance(data, Mapping):
+                raise
+            wrong |= dict(error.detail)  # type: ignore[arg-type]
+        for name in data:
+            if name not in self.fields:
+                wrong[str(name)[:SHOWN]] = [_("This field is not known here.")]
+        for name, texts in self._problems(data).items():
+            wrong.setdefault(name, texts)
+        if wrong:
+            raise serializers.ValidationError(wrong)
+        return values
+
+    def _problems(self, data: Mapping[str, Any]) -> dict[str, list[str]]:
+        provider = _provider(data.get("providerId"))
+        steps = normalised(data.get("steps"))
+        if not _is_kept(steps):  # which is all that is said of them
+            steps = []
+        known = provider.all_hosts if provider else None
+        inputs, hosts = data.get("inputs", {}), data.get("hosts", [])
+        networks = settings.EGRESS_ALLOWED_NETWORKS
+        found = rules.version_problems(steps, inputs, hosts, known, networks)
+        if provider and self._is_taken(provider, data.get("version")):
             told = _("There is such a version already, and versions never change: count up.")
-            raise serializers.ValidationError({"version": told})
-        return attrs
+            found["version"] = [told]
+        return found
+
+    def _is_taken(self, provider: Provider, label: Any) -> bool:
+        if not isinstance(label, str) or not label.strip() or not is_storable(label):
+            return False
+        versions = Flow.objects.filter(organisation=self._organisation, provider=provider)
+        return versions.filter(label=label.strip()).exists()
 
     def create(self, validated_data: dict[str, Any]) -> Flow:
         provider, title = validated_data["providerId"], validated_data["name"]
@@ -142,6 +172,18 @@ class NewFlowSerializer(serializers.Serializer[Flow]):
     @property
     def _organisation(self) -> Any:
         return self.context["request"].user.membership.organisation
+
+
+def _provider(known_as: Any) -> Provider | None:
+    """One that is active, by its id or name."""
+    if not isinstance(known_as, str | int) or not is_storable(known_as):
+        return None
+    return called(Provider.objects.filter(active=True), str(known_as)[:NAME]).first()
+
+
+def _is_kept(steps: Any) -> bool:
+    """Whether they can be stored, and are not too long."""
+    return is_storable(steps) and len(scripts.canonical(steps)) <= LONGEST
 
 
 def normalised(steps: Any) -> Any:

@@ -18,6 +18,7 @@ from brain.models import (
     Organismo,
     Reconciliation,
 )
+from orchestrator_site.api.serializing import Prepared
 from queues.browser import scripts
 from queues.models import EvidenceFile, TramiteTask
 
@@ -104,7 +105,7 @@ class ReconciliationSerializer(serializers.ModelSerializer[Reconciliation]):
         fields = ("id", "at", "differences", "errors")
 
 
-class TramiteTaskSerializer(serializers.ModelSerializer[TramiteTask]):
+class TramiteTaskSerializer(Prepared):
     class Meta:
         model = TramiteTask
         exclude = ("lease_token", "script")

@@ -122,11 +122,12 @@ class EvidenceFileViewSet(ReadOnlyViewSet):
         return stored_file(self.get_object().path)
 
 
+@with_verbs(repairing.REPAIR_ALL)
 class ReconciliationViewSet(ReadOnlyViewSet):
     queryset = Reconciliation.objects.all()
     serializer_class = shown.ReconciliationSerializer
 
-    @extend_schema(request=None, responses=shown.ReconciliationSerializer)
+    @extend_schema(request=None, responses={201: shown.ReconciliationSerializer})
     @action(detail=False, methods=["post"], required_permission="brain.operate_claim")
     def run(self, request: Request) -> Response:
         """Compare now."""

@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from orchestrator_site.models.history import History
+
 
 class AuthorisationQuerySet(models.QuerySet["ClientAuthorisation"]):
     def valid_for(self, numclient: int, on: date) -> ClientAuthorisation | None:
@@ -30,6 +32,7 @@ class ClientAuthorisation(models.Model):
     notes = models.TextField(_("notes"), blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
+    history = History()
     objects = AuthorisationQuerySet.as_manager()
 
     class Meta:

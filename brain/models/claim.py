@@ -5,11 +5,30 @@ from __future__ import annotations
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.lookups import IStartsWith
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from brain.models.organismo import Organismo
 from orchestrator_site.status import StatusModel
+
+IN_ROW = ("SujetoRecurso", "matricula")  # of the origin, by which people look for a case
+
+
+class ClaimQuerySet(models.QuerySet["Claim"]):
+    """Which claims: those of a case that a person names."""
+
+    def called(self, text: str) -> ClaimQuerySet:
+        return self.filter(self.meant_by(text))
+
+    def meant_by(self, text: str) -> Q:
+        """The case number or its beginning; how the name or the plate in the row begins. Each has
+        an index on PostgreSQL: see migration 0007."""
+        meant = Q(expediente__startswith=text) | Q(expediente__startswith=text.upper())
+        for name in IN_ROW:
+            meant |= Q(IStartsWith(KeyTextTransform(name, "before"), text))
+        return meant
 
 
 class Claim(StatusModel):
@@ -70,13 +89,23 @@ class Claim(StatusModel):
     settled_at = models.DateTimeField(_("settled"), null=True)
     queued_at = models.DateTimeField(_("queued"), null=True)
 
+    objects = ClaimQuerySet.as_manager()
+
     class Meta:
         db_table = "brain_claim"
         ordering = ["-id"]
         verbose_name = _("claim")
         verbose_name_plural = _("claims")
         permissions = [("operate_claim", "Can release and settle claims")]
-        indexes = [models.Index(fields=["organismo", "status"], name="claim_organismo_status")]
+        indexes = [
+            models.Index(fields=["organismo", "status"], name="claim_organismo_status"),
+            models.Index(fields=["status", "-id"], name="claim_status"),
+            models.Index(fields=["method", "-id"], name="claim_method"),
+            models.Index(fields=["-id"], condition=Q(queued_at=None), name="claim_not_queued"),
+            models.Index(
+                fields=["expediente"], opclasses=["varchar_pattern_ops"], name="claim_expediente"
+            ),
+        ]
         constraints = [
             # One claim in force a case: a second brain on the same case does not even try.
             models.UniqueConstraint(

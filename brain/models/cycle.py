@@ -39,6 +39,7 @@ class Cycle(models.Model):
         verbose_name = _("cycle")
         verbose_name_plural = _("cycles")
         permissions = [("operate_cycle", "Can run, pause and resume the brain")]
+        indexes = [models.Index(fields=["outcome", "-id"], name="cycle_outcome")]
 
     def __str__(self) -> str:
         began = timezone.localtime(self.started_at)

@@ -78,6 +78,7 @@ class Decision(models.Model):
         ordering = ["-id"]
         verbose_name = _("decision")
         verbose_name_plural = _("decisions")
+        indexes = [models.Index(fields=["device", "-id"], name="decision_device")]
 
     def __str__(self) -> str:
         return f"{self.generator_id} {self.device}"

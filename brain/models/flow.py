@@ -16,6 +16,7 @@ from brain import rules
 from brain.models.provider import Provider
 from brain.models.signing_key import SigningKey
 from orchestrator_site.models import Event, Organisation
+from orchestrator_site.sentences import told
 from orchestrator_site.verbs import Refused
 from queues.browser import scripts, signing
 
@@ -206,27 +207,20 @@ def problems(
 ) -> dict[str, list[str]]:
     """What is wrong with a version that is to be, by its fields, each with the place. Our own
     flows say nothing of inputs and hosts: their organismo does."""
-    found: dict[str, list[str]] = {}
+    if organisation is None:
+        return _step_problems(steps)
+    inputs, hosts = {} if inputs is None else inputs, [] if hosts is None else hosts
+    known = provider.all_hosts if provider else None
+    networks = settings.EGRESS_ALLOWED_NETWORKS
+    found = rules.version_problems(steps, inputs, hosts, known, networks)
+    if provider is None:
+        found["provider"] = [gettext("An organisation's flow is for a provider.")]
+    return found
+
+
+def _step_problems(steps: Any) -> dict[str, list[str]]:
     try:
         scripts.validate(steps)
     except scripts.InvalidSteps as error:
-        found["steps"] = error.messages
-    if organisation is None:
-        return found
-    if provider is None:
-        found["provider"] = [gettext("An organisation's flow is for a provider.")]
-    inputs, hosts = {} if inputs is None else inputs, [] if hosts is None else hosts
-    for name, texts in (
-        ("inputs", rules.declaration_problems(inputs)),
-        ("hosts", rules.host_problems(hosts, settings.EGRESS_ALLOWED_NETWORKS)),
-    ):
-        if texts:
-            found[name] = texts
-    if not found and provider is not None:
-        allowed = [*provider.all_hosts, *hosts]
-        steps_ = [
-            *rules.placeholder_problems(inputs, steps),
-            *rules.step_problems(steps, allowed),
-        ]
-        found |= {"steps": steps_} if steps_ else {}
-    return found
+        return {"steps": [told(text) for text in error.messages]}
+    return {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
-from simple_history.models import HistoricalRecords
 
 from brain import rules
+from orchestrator_site.models.history import History
 
 
 class Motivo(models.Model):
@@ -34,7 +34,7 @@ class Motivo(models.Model):
     expone = models.TextField(_("expone"))
     solicita = models.TextField(_("solicita"))
 
-    history = HistoricalRecords()
+    history = History()
 
     class Meta:
         ordering = ["position", "id"]

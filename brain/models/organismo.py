@@ -7,10 +7,10 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
-from simple_history.models import HistoricalRecords
 
 from brain import rules
 from brain.validators import ParsedBy, validate_time_zone
+from orchestrator_site.models.history import History
 
 
 class OrganismoQuerySet(models.QuerySet["Organismo"]):
@@ -117,7 +117,7 @@ class Organismo(models.Model):
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
     objects = OrganismoQuerySet.as_manager()
-    history = HistoricalRecords(excluded_fields=["last_sync_at", "last_error", "updated_at"])
+    history = History(excluded_fields=["last_sync_at", "last_error", "updated_at"])
 
     class Meta:
         db_table = "organismo_config"

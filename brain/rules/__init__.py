@@ -32,6 +32,7 @@ from brain.rules.judging import (
 )
 from brain.rules.links import build_link, check_template, check_url
 from brain.rules.texts import fold
+from brain.rules.versions import version_problems
 
 __all__ = [
     "ATTACHMENT_SOURCES",
@@ -74,4 +75,5 @@ __all__ = [
     "repair_expediente",
     "split_patterns",
     "step_problems",
+    "version_problems",
 ]

@@ -76,8 +76,11 @@ def _cookie(number: int, one: Any, hosts: Sequence[str]) -> Cookie:
     problem = _("must be an object") if not isinstance(one, dict) else next(_wrong(one, hosts), "")
     if problem:
         name = one.get("name") if isinstance(one, dict) else ""
-        told = f"cookie {number}{f' ({shown(name)})' if isinstance(name, str) and name else ''}"
-        raise ValueError(f"{told}: {problem}")
+        facts = {"number": number, "problem": problem}
+        if isinstance(name, str) and name:
+            facts["name"] = shown(name)
+            raise ValueError(_("cookie %(number)d (%(name)s): %(problem)s") % facts)
+        raise ValueError(_("cookie %(number)d: %(problem)s") % facts)
     expires = one.get("expires")
     return {
         "name": one["name"],

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext as _
 
 from brain.rules.texts import shown
-from queues.browser import scripts
+from orchestrator_site.sentences import told
+from queues.browser import scripts, templating
 from queues.browser.scripts import Step
 
 Network = IPv4Network | IPv6Network
@@ -122,10 +123,10 @@ def _bare(declared: str) -> str:
 
 def step_problems(steps: Sequence[Step], hosts: Sequence[str]) -> Iterator[str]:
     """Literal addresses outside of the hosts, each with its step. Those that begin with a
-    placeholder are looked at when they are opened."""
+    placeholder are looked at when they are opened; what is no address is not this one's matter."""
     for number, step in enumerate(steps, 1):
         url = step.get("url") if step.get("do") == "navigate" else None
-        if not isinstance(url, str) or url.lstrip().startswith("{{"):
+        if not isinstance(url, str) or not templating.is_web(url):
             continue
         host = host_of(url)
         if not host or "{" in host:
@@ -135,4 +136,4 @@ def step_problems(steps: Sequence[Step], hosts: Sequence[str]) -> Iterator[str]:
             problem = _("%(host)s is not among the hosts (%(hosts)s)") % facts
         else:
             continue
-        yield f"{scripts.place(number, step)}: url: {problem}"
+        yield told(f"{scripts.place(number, step)}: url: {problem}")

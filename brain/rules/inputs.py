@@ -12,6 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from brain.rules.filters import compile_regex
+from orchestrator_site.sentences import told
 from queues.browser import scripts, templating
 from queues.browser.scripts import UNSTORABLE, Step
 
@@ -108,7 +109,7 @@ def _of_values(about: Mapping[str, Any]) -> Iterator[str]:
 def placeholder_problems(declared: Mapping[str, Any], steps: Sequence[Step]) -> list[str]:
     """What steps ask for and a run would not have, each with its step."""
     return [
-        f"{scripts.place(number, step)}: {text}"
+        told(f"{scripts.place(number, step)}: {text}")
         for number, step in enumerate(steps, 1)
         for name in sorted(scripts.placeholders([step]))
         for text in _of_placeholder(declared, name)
@@ -122,7 +123,9 @@ def _of_placeholder(declared: Mapping[str, Any], name: str) -> Iterator[str]:
             yield _("%(name)s is not there in a run of an organisation's flow") % {"name": name}
         return
     about = declared.get(rest)
-    if not isinstance(about, dict):
+    if rest in declared and not isinstance(about, dict):
+        return  # what is wrong with the input has been told
+    if about is None:
         yield _("%(name)s is not declared: add “%(input)s” to the inputs") % {
             "name": name,
             "input": rest,

@@ -21,7 +21,13 @@ from queues.browser.runs import Run
 from queues.browser.scripts import PART, UNSTORABLE, Step
 
 EXPECT_TIMEOUT = 5.0  # seconds: what is expected is there, or is on its way
+# What Playwright says of a selector that it, or Chromium, cannot read.
+NO_SELECTOR = re.compile(
+    r"Locator\.\w+: "
+    r"(?P<why>(?:Syntax|InvalidSelector)Error: .*|.* while parsing (?:css )?selector .*)"
+)
 PROMPT = 1.0  # seconds in which a page is there as a rule, and one question is enough
+FILES = ("download", "receipt")  # what a run brings from the site
 # Of each match its parts, as [name, selector, attribute]: null where there is none.
 COLLECT = r"""(matches, parts) => {
   const text = (found) =>
@@ -92,6 +98,18 @@ def target(step: Step, text: Mapping[str, str]) -> str:
     shown = [text[key] for key in ("selector", "url", "text", "name", "file") if key in text][:1]
     typed = templating.names(step.get("value", ""))
     return " ".join([*shown, *(f"{{{{ {name} }}}}" for name in typed)])
+
+
+def selector_fault(message: str) -> str:
+    """What is wrong with a selector, of an error of Playwright's; "" where that is not it."""
+    found = NO_SELECTOR.match(message)
+    return f"this is not a selector: {found['why']}" if found else ""
+
+
+def too_much(run: Run) -> StepFailed:
+    """The run took more in than it may; so would the next attempt."""
+    told = f"more than {run.most_bytes / 10**6:g} MB were downloaded (MOST_DOWNLOAD_MB)"
+    return StepFailed("payload", told, is_ours=True)
 
 
 async def _navigate(action: Action) -> None:
@@ -197,12 +215,21 @@ async def _download(action: Action) -> None:
     name = action.text["name"]
     suffix = "" if Path(name).suffix else Path(download.suggested_filename).suffix
     path = action.recorder.place(name + suffix)
-    await download.save_as(path)
+    await _save(action, download, path)
     fault = _fault(path) if action.step.get("receipt") else ""
     action.has_receipt = bool(action.step.get("receipt")) and not fault
     action.recorder.keep("receipt" if action.has_receipt else "download", path, name)
     if fault:
         raise StepFailed("site", f"the receipt {name} {fault}")
+
+
+async def _save(action: Action, download: Download, path: Path) -> None:
+    """Into the evidence, as far as the run's files may be together."""
+    await download.save_as(path)
+    kept = [one.path for one in action.recorder.artifacts if one.kind in FILES]
+    if 0 < action.run.most_bytes < sum(one.stat().st_size for one in [*kept, path]):
+        path.unlink()
+        raise too_much(action.run)
 
 
 @asynccontextmanager
@@ -254,7 +281,7 @@ async def _download_all(action: Action) -> None:
     for link in await action.locator.all():
         download = await _fetched(action, link)
         path = action.recorder.place(download.suggested_filename)
-        await download.save_as(path)
+        await _save(action, download, path)
         action.recorder.keep("download", path, download.suggested_filename)
 
 
@@ -283,16 +310,16 @@ async def _collect(action: Action) -> None:
 async def _parse(action: Action) -> None:
     """Turn a file that this run downloaded into rows of `parsed-data.json`."""
     name = action.text["file"]
-    kept = [one for one in action.recorder.artifacts if one.kind in ("download", "receipt")]
+    kept = [one for one in action.recorder.artifacts if one.kind in FILES]
     found = [one.path for one in kept if name in (one.name, one.path.name)]
     if not found:
         raise StepFailed("payload", f"no file {name} was downloaded before", is_ours=True)
     try:
         rows = await parsing.rows_of(action.text["parser"], found[-1], action.timeout / 1000)
-    except Unparsable as error:
-        raise StepFailed("site", f"{name}: {error}") from error
+    except Unparsable as error:  # so will it be the next time
+        raise StepFailed("payload", f"{name}: {error}") from error
     except TimeoutError as error:
-        raise StepFailed("site", f"{name}: the parser took too long") from error
+        raise StepFailed("timeout", f"{name}: the parser took too long") from error
     action.parsed[action.text.get("as", action.text["parser"])] = rows
     action.recorder.data(action.parsed)
 

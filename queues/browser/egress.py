@@ -39,11 +39,16 @@ class Forbidden(Exception):
     """The run may not go there."""
 
 
+class Full(OSError):
+    """The run has taken in as much as it may."""
+
+
 class Egress:
     """Belongs to the event loop on which it is opened.
 
     `hosts`: `example.com`, `*.example.com`, with a port or for any. `networks`: where these may
-    be besides the public internet. `on_refused` is told each other host once.
+    be besides the public internet. `on_refused` is told each other host once; `on_full`, once,
+    that more than `most_bytes` came (0: any number may).
     """
 
     def __init__(
@@ -51,10 +56,15 @@ class Egress:
         hosts: Iterable[str],
         networks: Sequence[Network] = (),
         on_refused: Callable[[str], None] = lambda host: None,
+        most_bytes: int = 0,
+        on_full: Callable[[], None] = lambda: None,
     ) -> None:
         self.hosts = [host.lower() for host in hosts]
         self.networks = tuple(networks)
         self.on_refused = on_refused
+        self.most_bytes = most_bytes
+        self.on_full = on_full
+        self.received = 0  # bytes
         self.faults: dict[str, str] = {}  # of hosts, without their ports
         self._refused: set[str] = set()
         self._found: dict[str, asyncio.Future[list[str]]] = {}
@@ -94,7 +104,7 @@ class Egress:
                 host, port = await _asked(reader, writer)
             upstream = await self._connected(host, port, writer)
             if upstream:
-                await _joined((reader, writer), upstream)
+                await _joined((reader, writer), upstream, self._count)
         except (OSError, EOFError, ValueError, TimeoutError) as error:
             logger.debug("a connection of a run ended: %s", error)
         finally:
@@ -149,6 +159,19 @@ class Egress:
             except (OSError, TimeoutError) as error:
                 fault = error
         raise fault
+
+    @property
+    def is_full(self) -> bool:
+        return 0 < self.most_bytes < self.received
+
+    def _count(self, size: int) -> None:
+        """Of bytes on their way to the browser. Raises Full."""
+        was_full = self.is_full
+        self.received += size
+        if self.is_full and not was_full:
+            self.on_full()
+        if self.is_full:
+            raise Full(f"more than {self.most_bytes} bytes")
 
     def _note_refused(self, host: str) -> None:
         if host in self._refused or host in CHROMIUMS:
@@ -210,20 +233,25 @@ async def _looked_up(host: str) -> list[str]:
 async def _joined(
     browser: tuple[asyncio.StreamReader, asyncio.StreamWriter],
     upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    count: Callable[[int], None],
 ) -> None:
-    """Pass on what both sides say, until both have ended or one has broken."""
+    """Pass on what both sides say, until both have ended or one has broken. `count` is told what
+    the browser is sent, and may raise OSError."""
     try:
         async with asyncio.TaskGroup() as both:
-            both.create_task(_passed_on(browser[0], upstream[1]))
-            both.create_task(_passed_on(upstream[0], browser[1]))
+            both.create_task(_passed_on(browser[0], upstream[1], lambda size: None))
+            both.create_task(_passed_on(upstream[0], browser[1], count))
     except* OSError as errors:
         logger.debug("a connection of a run broke: %s", errors.exceptions[0])
     finally:
         upstream[1].close()
 
 
-async def _passed_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+async def _passed_on(
+    source: asyncio.StreamReader, target: asyncio.StreamWriter, count: Callable[[int], None]
+) -> None:
     while content := await source.read(CHUNK):
+        count(len(content))
         target.write(content)
         await target.drain()
     with suppress(OSError):

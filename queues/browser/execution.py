@@ -21,7 +21,7 @@ from cryptography.fernet import InvalidToken
 from orchestrator_site.sealing import fernet
 from queues.browser import launch, scripts, signing
 from queues.browser.egress import Network
-from queues.browser.runs import Artifact, Outcome, Run, StepEvent
+from queues.browser.runs import REPEATED, Artifact, Outcome, Run, StepEvent
 from queues.browser.scripts import ScriptRejected
 from queues.browser.signing import Envelope, EnvelopeRefused
 from queues.browser.thread import BrowserThread
@@ -46,11 +46,12 @@ class Store(Protocol):
 @dataclass(frozen=True)
 class Limits:
     """`deadline`, `page_timeout`: seconds. `networks`: where hosts may be besides the public
-    internet (EGRESS_ALLOWED_NETWORKS)."""
+    internet (EGRESS_ALLOWED_NETWORKS). `most_bytes`: that a run may download."""
 
     deadline: float = 600.0
     page_timeout: float = 30.0
     networks: Sequence[Network] = ()
+    most_bytes: int = 200 * 10**6
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,14 @@ def run_envelope(
     `browser`: of `new_browser`, for this caller alone. `folder`: a local one of the caller's, for
     the evidence; it may be deleted afterwards. `permit` is asked before the irrevocable step,
     `tick` about each second: False from either ends the run as cancelled. `on_line` gets one
-    redacted line a step, for those who watch. All three run in this thread; what they raise ends
-    the run, stores nothing, and is raised.
+    redacted line a step, for those who watch, and one before those of a repeated attempt. All
+    three run in this thread; what they raise ends the run, stores nothing, and is raised.
     Raises EnvelopeRefused where nothing may be executed: no session, or steps that are not valid.
     """
     run = _run_of(envelope, session, folder, limits)
     asked = _Asked(permit, tick)
+    if envelope.attempt > 1:
+        on_line(REPEATED.format(number=envelope.attempt))
     outcome = browser.execute(
         run,
         deadline=_seconds_left(envelope, limits),
@@ -198,6 +201,7 @@ def _run_of(envelope: Envelope, session: Session | None, folder: Path, limits: L
         trace=False,  # it would show whatever the session may see
         hosts=tuple(envelope.hosts),
         networks=limits.networks,
+        most_bytes=limits.most_bytes,
         hidden=tuple(session.secrets) if session else (),
         numbered=True,
         when_stopped=CANCELLED,

@@ -151,7 +151,13 @@ class Runner:
         """What makes a context go to the run's hosts alone."""
         if self.run.hosts is None:
             return {}
-        self._egress = Egress(self.run.hosts, self.run.networks, self._note_refused)
+        self._egress = Egress(
+            self.run.hosts,
+            self.run.networks,
+            self._note_refused,
+            self.run.most_bytes,
+            self._end_full,
+        )
         await self._egress.open()
         # A bypass of its own, or Chromium would go past the proxy to what is on this machine.
         proxy = {"server": self._egress.address, "bypass": "<-loopback>"}
@@ -219,6 +225,8 @@ class Runner:
         await self.recorder.picture(page, f"{number:02d}-{step['do']}")
 
     async def _last_picture(self, number: int, step: Step, page: Page) -> None:
+        if self._egress and self._egress.is_full:
+            return  # what the page still lacks will not come
         await self._settle(page)
         await self.recorder.picture(page, f"{number:02d}-{step['do']}-error")
 
@@ -287,6 +295,8 @@ class Runner:
             return StepFailed("session", "the browser refuses the session's cookies", is_ours=True)
         if "net::" in first:
             return self._unreachable(first, first.partition(" at ")[2])
+        if fault := actions.selector_fault(first):
+            return StepFailed("payload", fault, is_ours=True)
         # Where a complaint was looked for, the author's words are about that one.
         is_ours = "unless" in step
         if not isinstance(error, PlaywrightTimeout):
@@ -345,6 +355,11 @@ class Runner:
         message = egress.REFUSED.format(host=host)
         self.recorder.log(message)
         self.host.note(StepEvent(self._number, "egress", host, False, 0.0, message))
+
+    def _end_full(self) -> None:
+        """What it would take in is more than it may: not one step goes on."""
+        self._stop = self._stop or actions.too_much(self.run)
+        self._interrupted.set()
 
     def _unreachable(self, fault: str, url: str) -> StepFailed:
         """Why a page did not come. One that the run may not go to ends it for good."""

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
+REPEATED = "--- attempt {number} ---"  # a live log's line before those of a repeated attempt
 Kind = Literal["log", "screenshot", "trace", "download", "receipt", "data"]
 
 
@@ -29,6 +30,7 @@ class Run:
     keep_session: bool = False  # whether the outcome is to carry the storage_state
     hosts: Sequence[str] | None = None  # the only ones that it may go to; None: anywhere
     networks: Sequence[IPv4Network | IPv6Network] = ()  # where these may be, not being public
+    most_bytes: int = 0  # that it may download, each file and all that comes; 0: any number
     hidden: Sequence[str] = field(default=(), repr=False)  # words that nothing may show
     numbered: bool = False  # pictures are screenshot-0.png, screenshot-1.png ...
     when_stopped: str = "lease lost"  # what a run says that its caller ended

@@ -60,6 +60,7 @@ def read(environment: Mapping[str, str] | None = None) -> WorkerSettings:
             deadline=_number(given, "JOB_DEADLINE_SECONDS", 600),
             page_timeout=_number(given, "PAGE_TIMEOUT_SECONDS", 30),
             networks=_networks(given),
+            most_bytes=round(_number(given, "MOST_DOWNLOAD_MB", 200) * 10**6),
         ),
         capacity=max(int(_number(given, "WORKER_CAPACITY", 5)), 1),
         most_age=_number(given, "JOB_MOST_AGE_HOURS", 24) * 3600,

@@ -247,9 +247,31 @@ def test_a_table_is_collected_with_what_its_rows_lack(execute: Execute, site: Si
     assert len(names(outcome, "screenshot")) == 2  # of the two pages
 
 
-def test_a_part_that_is_no_selector_fails_as_the_site_s(execute: Execute) -> None:
-    outcome = execute({"do": "collect", "selector": "p", "parts": {"a": "//a["}, "as": "rows"})
-    assert (outcome.ok, outcome.error_class, outcome.failed_step) == (False, "site", 2)
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"do": "collect", "selector": "p", "parts": {"a": "//a["}, "as": "rows"},
+        {"do": "click", "selector": "p:bogus"},
+        {"do": "read", "selector": "engine=p", "as": "x"},
+        {"do": "fill", "selector": "#a[", "value": "x", "error": "site"},
+    ],
+)
+def test_what_is_no_selector_is_told_so_and_never_tried_again(
+    execute: Execute, site: Site, step: dict[str, Any]
+) -> None:
+    outcome = execute(go(site, "/changed"), step, pictures=False)
+    assert (outcome.ok, outcome.error_class, outcome.failed_step) == (False, "payload", 3)
+    assert "this is not a selector: " in outcome.message
+
+
+def test_a_run_brings_no_more_than_it_may(execute: Execute, site: Site) -> None:
+    most = 2 * len(DOWNLOADS["/pdf"]) + len(DOWNLOADS["/inline"])
+    steps = [go(site, "/table"), {"do": "download_all", "selector": "#files a"}]
+    outcome = execute(*steps, pictures=False, most_bytes=most - 1)
+    assert (outcome.ok, outcome.error_class) == (False, "payload")
+    assert "MOST_DOWNLOAD_MB" in outcome.message
+    assert len(names(outcome, "download")) == 2
+    assert execute(*steps, pictures=False, most_bytes=most).ok
 
 
 def test_every_file_of_a_page_is_downloaded(execute: Execute, site: Site) -> None:
@@ -331,7 +353,7 @@ def test_what_is_not_as_expected_fails(execute: Execute, step: dict[str, Any]) -
         ("#send", "#pass", 30, ("session", "logged out")),
         ("#send", "#gone", 30, None),
         ("#nowhere", "#gone", 0.3, ("site", "Timeout")),
-        ("#send", "//a[", 30, ("site", "//a[")),
+        ("#send", "//a[", 30, ("payload", "not a selector: SyntaxError")),
     ],
 )
 def test_a_wait_ends_at_once_where_the_page_shows_a_complaint(

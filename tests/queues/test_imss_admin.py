@@ -17,9 +17,9 @@ from django.utils import timezone
 from brain import assigning
 from brain.distribution import Why
 from brain.models import Decision
+from orchestrator_site.admin import lists
 from orchestrator_site.models import Event
 from queues import blockers
-from queues.admin import lists
 from queues.models import (
     DistributionConfig,
     Endpoint,
@@ -162,7 +162,7 @@ def test_a_person_s_page_tells_the_whole_story(signed_in: SignedIn, entry: Queue
 def test_a_long_story_shows_its_end_and_the_way_to_the_rest(
     signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lists, "EVENTS", 2)
+    monkeypatch.setattr("queues.admin.lists.EVENTS", 2)
     person = NbcRecordFactory()
     for word in ("first thing", "second thing", "third thing"):
         Event.record([person], "", "noted", word)

@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from queues.browser.runs import REPEATED
 from queues.live import Lines
 from queues.models import EvidenceFile, Job
 from tests.factories import JobFactory
@@ -78,6 +79,20 @@ def test_what_the_script_takes_for_a_secret_is_not_shown(signed_in: SignedIn) ->
     text = page_of(client, job)
     assert "changed behind our back" in text
     assert "11/2026" not in text and "hunter2" not in text
+
+
+def test_an_input_that_no_step_uses_is_not_shown(signed_in: SignedIn) -> None:
+    job = JobFactory(steps=STEPS[:2], inputs=INPUTS)
+    text = page_of(signed_in("admin"), job)
+    assert "11/2026" in text and "password" in text and "hunter2" not in text
+
+
+def test_the_lines_of_a_repeated_attempt_stand_under_its_number(signed_in: SignedIn) -> None:
+    job = JobFactory(status="running")
+    write(job, "01 navigate ok", REPEATED.format(number=2), "01 navigate <ok>")
+    text = pieces(signed_in("viewer"), job).content.decode()
+    assert "<strong>attempt 2</strong>" in text and "---" not in text
+    assert text.index("attempt 2") < text.index("&lt;ok&gt;")
 
 
 def test_the_pages_show_neither_lease_nor_signature(signed_in: SignedIn) -> None:

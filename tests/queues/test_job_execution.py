@@ -8,6 +8,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,18 @@ def test_results_stand_at_the_documented_names(make: Make, carry_out: Run, tmp_p
         assert (len(content), hashlib.sha256(content).hexdigest()) == (result.size, result.sha256)
         assert result.kind != "screenshot" or content.startswith(b"\x89PNG")
     assert [line.split()[:2] for line in lines[:2]] == [["01", "navigate"], ["02", "screenshot"]]
+
+
+@pytest.mark.chromium
+def test_a_run_that_takes_in_more_than_it_may_ends_at_once(
+    make: Make, carry_out: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PAGES, "/big", "<p>" + "x" * 300_000)
+    limits = replace(LIMITS, most_bytes=100_000)
+    done = carry_out(make("/big", NEVER), limits=limits)
+    assert (done.status, done.error_class) == ("error", "payload")
+    assert done.message == "more than 0.1 MB were downloaded (MOST_DOWNLOAD_MB)"
+    assert done.seconds < NEVER["timeout"] / 2
 
 
 @pytest.mark.chromium

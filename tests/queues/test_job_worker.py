@@ -146,6 +146,12 @@ def test_a_job_is_run_and_its_results_are_kept(worker: JobWorker, browser: Hand)
     assert not worker.step()
 
 
+def test_the_lines_of_a_repeated_attempt_begin_with_its_number(worker: JobWorker) -> None:
+    job = JobFactory(attempts=1)
+    assert worker.step()
+    assert live.lines(job) == ["--- attempt 2 ---", "01 navigate the page 500 ms ok"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

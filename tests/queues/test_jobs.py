@@ -187,8 +187,8 @@ def test_the_verbs_fit_the_states_that_they_are_for() -> None:
         for status in Status
     }
     assert fitting == {
-        Status.QUEUED: {"cancel", "prioritise"},
-        Status.HELD: {"cancel", "prioritise"},
+        Status.QUEUED: {"cancel", "prioritise", "priority"},
+        Status.HELD: {"cancel", "prioritise", "priority"},
         Status.RUNNING: {"cancel"},
         Status.IN_DOUBT: {"confirm_done", "confirm_not_done"},
         Status.DONE: set(),

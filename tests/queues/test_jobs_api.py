@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
+import time_machine
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from orchestrator_site.models import Member
 from queues.models import EvidenceFile, Job
+from tests import s3
 from tests.callers import (  # noqa: F401 (fixtures)
     Caller,
     caller,
@@ -73,7 +78,10 @@ def test_jobs_are_filtered(caller: Caller, member: Member) -> None:
     ):
         (row,) = caller.read(f"jobs?{query}")["results"]
         assert row["jobId"] == str(found.case_id), query
-    caller.read("jobs?status=gone", 400)
+    wrong = caller.read("jobs?status=gone", 400)["error"]["fields"]
+    assert wrong["status"] == [
+        "“gone” is not a state; known are: queued, running, done, error, cancelled"
+    ]
     caller.read("jobs?organisation=x", 400)
 
 
@@ -93,6 +101,44 @@ def test_results_are_read_by_addresses_that_need_no_key_and_end(
     assert stranger.get(f"{path}x").status_code == 404
     monkeypatch.setattr("orchestrator_site.api.files.LINK_LIFE", timedelta(0))
     assert stranger.get(path).status_code == 404
+
+
+def opened(url: str) -> tuple[int, bytes]:
+    """The status and the body that anybody gets there."""
+    try:
+        with urlopen(url, timeout=10) as answer:
+            return answer.status, answer.read()
+    except HTTPError as error:
+        with error:
+            return error.code, b""
+
+
+def test_the_bucket_s_own_addresses_need_no_key_and_end(
+    caller: Caller, member: Member, settings: Any
+) -> None:
+    job = JobFactory(member=member, status="done", attempts=1)
+    with s3.running() as server:
+        options = {"location": "control-room", "signature_version": "s3v4"}  # as the settings do
+        settings.STORAGES = {**settings.STORAGES, "default": server.storages(**options)["pqr"]}
+        settings.AWS_ACCESS_KEY_ID = server.access_key
+        keep(job, "execution.log", b"it was done", "log")
+        keep(job, "factura.pdf", b"another's", "download")
+        log, _pdf = caller.read(f"jobs/{job.case_id}/results")["results"]
+        assert f"/control-room/{job.folder}/execution.log?" in log["url"]
+        assert server.secret_key not in log["url"]
+        assert opened(log["url"]) == (200, b"it was done")
+        name, _mark, query = log["url"].partition("?")
+        longer = query.replace("X-Amz-Expires=300", "X-Amz-Expires=3000")
+        assert longer != query
+        for changed in (
+            name,
+            f"{name.replace('execution.log', 'factura.pdf')}?{query}",
+            f"{name}?{longer}",
+        ):
+            assert opened(changed) in ((400, b""), (403, b"")), changed  # 400: no signature
+        with time_machine.travel(timezone.now() - timedelta(minutes=6)):
+            (old, _pdf) = caller.read(f"jobs/{job.case_id}/results")["results"]
+        assert opened(old["url"]) in ((400, b""), (403, b""))
 
 
 def test_large_or_broken_parsed_data_is_left_to_its_file(caller: Caller, member: Member) -> None:
@@ -133,7 +179,8 @@ def test_a_job_s_lines_are_read_as_they_come(
 def test_a_job_is_cancelled_without_a_reason(caller: Caller, member: Member) -> None:
     job = JobFactory(member=member)
     assert caller.send(f"jobs/{job.case_id}/cancel")["status"] == "cancelled"
-    caller.send(f"jobs/{job.case_id}/cancel", {"reason": "again"}, 409)
+    refused = caller.send(f"jobs/{job.case_id}/cancel", {"reason": "again"}, 409)
+    assert "“cancelled”" in refused["error"]["message"]
 
 
 def test_no_job_is_known_by_anything_but_its_id(caller: Caller, member: Member) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from datetime import date, datetime
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import openpyxl
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from orchestrator_site.demo.world.pdf import pdf
 from queues.browser import parsing
 from queues.browser.parsers import documents, invoices, tables
 from queues.browser.parsers.rows import Unparsable
+from tests.machine import wait_for
 
 INVOICE = (
     "Factura F-2026/17  Fecha 03/11/2026",
@@ -148,6 +152,62 @@ def test_a_file_that_is_too_large_is_not_looked_at(tmp_path: Path) -> None:
         file.truncate(parsing.LARGEST + 1)
     with pytest.raises(Unparsable, match="MiB"):
         parsed("csv", path)
+
+
+with_tesseract = pytest.mark.skipif(
+    shutil.which("tesseract") is None, reason="Tesseract is not installed"
+)
+
+
+def drawn(*lines: str) -> Image.Image:
+    picture = Image.new("RGB", (700, 60 + 70 * len(lines)), "white")
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(44)
+    for number, line in enumerate(lines):
+        pen.text((20, 20 + 70 * number), line, fill="black", font=font)
+    return picture
+
+
+@with_tesseract
+@pytest.mark.parametrize("name", ["scan.png", "scan.pdf", "scan.tiff"])
+def test_the_text_of_what_was_scanned(tmp_path: Path, name: str) -> None:
+    first, second = drawn("Factura F-2026/17"), drawn("Total 999,50")
+    if name.endswith("png"):
+        first.save(tmp_path / name)
+    else:
+        first.save(tmp_path / name, save_all=True, append_images=[second])
+    found = parsed("ocr", tmp_path / name)
+    both = [{"page": "1", "text": "Factura F-2026/17"}, {"page": "2", "text": "Total 999,50"}]
+    assert found == both[: len(found)] and len(found) == (1 if name.endswith("png") else 2)
+
+
+@with_tesseract
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\x89PNG\r\n", b"%PDF-1.4 and no more"])
+def test_a_picture_that_is_none(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(Unparsable, match="that can be read"):
+        list(documents.ocr(written(tmp_path, content)))
+
+
+def test_what_a_parser_started_ends_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Tesseract that never ends, and says which process it is."""
+    began = tmp_path / "began"
+    script = f"#!/bin/sh\necho $$ > {began}.new && mv {began}.new {began}\nexec sleep 60\n"
+    written(tmp_path, script, "tesseract").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    drawn("x").save(tmp_path / "scan.png")
+
+    async def cut_off() -> None:
+        work = asyncio.ensure_future(parsing.rows_of("ocr", tmp_path / "scan.png", 30))
+        while not began.exists() and not work.done():
+            await asyncio.sleep(0.02)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+    asyncio.run(cut_off())
+    place = Path("/proc", began.read_text().strip(), "exe")
+    wait_for(lambda: not place.exists(), "the end of Tesseract")
 
 
 def test_without_tesseract_one_is_told_what_to_install(

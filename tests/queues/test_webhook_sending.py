@@ -1,14 +1,15 @@
 """Webhooks over real sockets: signed, sent once, read to a limit, and senders that die."""
 
+# ruff: noqa: F811 (fixtures are imported by name)
+
 from __future__ import annotations
 
 import os
 import signal
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -25,30 +26,20 @@ from queues.webhook_sending import WebhookSender
 from tests.factories import WebhookEndpointFactory
 from tests.machine import wait_for
 from tests.postgres import free_port
-from tests.receiver import Receiver, come_due, finished, queued, receiving, sent, work_off
+from tests.receiver import (  # noqa: F401 (fixtures)
+    Receiver,
+    come_due,
+    finished,
+    near,
+    queued,
+    receiver,
+    sender,
+    sent,
+    work_off,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 Status = WebhookDelivery.Status
-LOOPBACK = (ip_network("127.0.0.0/8"),)
-
-
-@pytest.fixture(autouse=True)
-def near(settings: Any) -> None:
-    settings.WEBHOOK_ALLOWED_NETWORKS = LOOPBACK
-    settings.TASK_RETRY_FACTOR = 1.0
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as server:
-        yield server
-
-
-@pytest.fixture
-def sender() -> Iterator[WebhookSender]:
-    found = WebhookSender("s1")
-    yield found
-    found.close()
 
 
 @pytest.fixture
@@ -191,6 +182,24 @@ def test_a_name_that_leads_elsewhere_by_now_is_not_called(
     call = sent(sender, "https://hooks.example.com/").calls.get()
     assert "public internet" in call.error
     assert "169.254" not in call.error
+
+
+def test_what_our_network_calls_by_a_name_nobody_learns(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answered(name: str, *_: Any, **__: Any) -> Any:
+        if name == "nobody.internal":
+            raise socket.gaierror("no such name")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.7", 0))]
+
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", answered)
+    told = set()
+    for name in ("nobody.internal", "payroll.internal"):
+        with pytest.raises(addresses.AddressRefused) as refused:
+            webhooks.resolve(f"https://{name}/")
+        told.add((type(refused.value), str(refused.value)))
+    assert len(told) == 1
+    assert "nobody.internal cannot be looked up" in caplog.text and "10.0.0.7" in caplog.text
 
 
 def test_a_message_whose_secret_no_key_reads_keeps_no_other_from_going(

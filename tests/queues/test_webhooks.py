@@ -1,47 +1,38 @@
 """Webhooks: what is told, tried again, given up and resent."""
 
+# ruff: noqa: F811 (fixtures are imported by name)
+
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, timedelta
-from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connections
 from django.utils import timezone
 
-from orchestrator_site.models import Event
+from orchestrator_site.models import Event, Lease
 from orchestrator_site.verbs import Refused
-from queues import webhook_alerts, webhook_sending, webhooks
+from queues import webhook_alerts, webhook_metrics, webhook_sending, webhooks
 from queues.models import Job, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from queues.webhook_sending import WebhookSender
 from tests.factories import WebhookEndpointFactory
-from tests.receiver import Receiver, come_due, finished, queued, receiving, sent, work_off
+from tests.receiver import (  # noqa: F401 (fixtures)
+    Receiver,
+    come_due,
+    finished,
+    near,
+    queued,
+    receiver,
+    sender,
+    sent,
+    work_off,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 Status = WebhookDelivery.Status
-LOOPBACK = (ip_network("127.0.0.0/8"),)
-
-
-@pytest.fixture(autouse=True)
-def near(settings: Any) -> None:
-    settings.WEBHOOK_ALLOWED_NETWORKS = LOOPBACK
-    settings.TASK_RETRY_FACTOR = 1.0
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as server:
-        yield server
-
-
-@pytest.fixture
-def sender() -> Iterator[WebhookSender]:
-    found = WebhookSender("s1")
-    yield found
-    found.close()
 
 
 # --- What is told ---------------------------------------------------------------------------------
@@ -258,7 +249,8 @@ def test_a_test_message_is_tried_once(sender: WebhookSender, receiver: Receiver)
     webhooks.ping(endpoint)
     work_off(sender)
     assert endpoint.deliveries.get().status == Status.FAILED
-    assert json.loads(receiver.heard[0][2])["type"] == "ping"
+    told = json.loads(receiver.heard[0][2])
+    assert (told["type"], told["data"]) == ("ping", {"test": True, "webhookId": str(endpoint.pk)})
     with pytest.raises(Refused):
         webhooks.ping(WebhookEndpointFactory(enabled=False))
 
@@ -271,3 +263,78 @@ def test_a_message_that_nobody_sends_is_an_alert() -> None:
     WebhookDelivery.objects.filter(pk=delivery.pk).update(available_at=ago)
     (reading,) = webhook_alerts.late_messages()
     assert 19 < (reading.value or 0) < 21
+
+
+# --- Forgotten ------------------------------------------------------------------------------------
+
+
+def ended(days: float, status: str, **values: Any) -> WebhookDelivery:
+    """A message that was written and ended so long ago, with one call."""
+    at = timezone.now() - timedelta(days=days)
+    delivery = queued("http://127.0.0.1:9/")
+    WebhookAttempt.objects.create(delivery=delivery, number=1, at=at, seconds=0.1)
+    values = {"created_at": at, "processed_at": at, "status": status, **values}
+    WebhookDelivery.objects.filter(pk=delivery.pk).update(**values)
+    return delivery
+
+
+def test_what_ended_a_month_ago_is_forgotten_with_its_calls(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(webhooks, "AT_ONCE", 2)
+    settings.WEBHOOK_KEEP = timedelta(days=30)
+    waiting = ended(40, Status.PENDING, processed_at=None)
+    for status in webhooks.ENDED:
+        ended(31, status)
+    resent = ended(60, Status.DELIVERED, processed_at=timezone.now())
+    never_stamped = ended(31, Status.CANCELLED, processed_at=None)
+    fresh = ended(29, Status.FAILED)
+    assert webhooks.forget_old() == len(webhooks.ENDED) + 1
+    kept = set(WebhookDelivery.objects.values_list("pk", flat=True))
+    assert kept == {waiting.pk, resent.pk, fresh.pk} and never_stamped.pk not in kept
+    assert set(WebhookAttempt.objects.values_list("delivery", flat=True)) == kept
+    assert webhooks.forget_old() == 0
+
+
+def test_a_message_that_is_cancelled_says_when() -> None:
+    delivery = queued("http://127.0.0.1:9/")
+    webhooks.disable(delivery.endpoint, "moved")
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.processed_at is not None) == (Status.CANCELLED, True)
+
+
+# --- Seen from outside ----------------------------------------------------------------------------
+
+
+def test_the_command_sends_what_is_due_and_ends(
+    receiver: Receiver, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator_site.sessions.close_old_connections", lambda: None)
+    delivery = queued(receiver.url())
+    queued(receiver.url("/500"))
+    call_command("sendwebhooks", "--drain", "--json")
+    assert json.loads(capsys.readouterr().out)["calls"] == 2
+    delivery.refresh_from_db()
+    assert delivery.status == Status.DELIVERED
+    assert Lease.objects.get(name="webhooks").expires_at is None
+
+
+def test_figures_tell_what_waits_since_when_and_which_addresses_are_off() -> None:
+    late = queued("http://127.0.0.1:9/")
+    WebhookDelivery.objects.update(created_at=timezone.now() - timedelta(minutes=10))
+    webhooks.disable(WebhookEndpointFactory(organisation=late.organisation), "moved")
+    WebhookEndpointFactory(enabled=False, failing_since=timezone.now())
+    figures = {
+        (sample.name.removeprefix("orchestrator_"), *sample.labels.values()): sample.value
+        for metric in webhook_metrics.collect()
+        for sample in metric.samples
+    }
+    assert figures.pop(("webhook_oldest_message_seconds",)) == pytest.approx(600, abs=30)
+    assert figures == {
+        ("webhook_messages", "pending"): 1,
+        ("webhook_messages", "sending"): 0,
+        ("webhooks", "enabled"): 1,
+        ("webhooks", "failing"): 0,
+        ("webhooks", "disabled"): 1,
+        ("webhooks", "given_up"): 1,
+    }

@@ -16,10 +16,9 @@ from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 from pymongo import MongoClient
 
-from brain.verbs import VERBS
 from orchestrator_site.clock import db_now
 from orchestrator_site.models import Event
-from orchestrator_site.verbs import apply
+from orchestrator_site.verbs import OFFERS, apply
 from queues import alerts, metrics
 from queues.mirror import asking, beside, door, reading, standing
 from queues.mirror.kinds import GENERATORS, MINI, NBC
@@ -170,7 +169,7 @@ def test_what_is_still_wrong_is_set_aside_again(signed_in: SignedIn, mirrored: M
 def test_only_the_refusal_is_taken_off_a_document_that_the_mirror_knows(mirrored: Mongo) -> None:
     row = refused()
     door.collection(NBC).update_one({}, {"$set": {"_mirror.v": 7}})
-    (retry,) = VERBS["set-aside"][1]
+    (retry,) = OFFERS["set-aside"].verbs
     assert apply(retry, [row], "again").done == 1
     assert mirror_of(row) == {"v": 7}
 
@@ -178,14 +177,14 @@ def test_only_the_refusal_is_taken_off_a_document_that_the_mirror_knows(mirrored
 def test_of_a_document_that_is_gone_only_the_row_is_left_to_forget(mirrored: Mongo) -> None:
     row = refused()
     door.collection(NBC).delete_many({})
-    (retry,) = VERBS["set-aside"][1]
+    (retry,) = OFFERS["set-aside"].verbs
     assert apply(retry, [row], "again").done == 1
     assert not SetAside.objects.exists()
 
 
 def test_a_document_whose_id_was_cut_off_is_refused_with_what_to_do(mirrored: Mongo) -> None:
     SetAside.note(NBC[1], '{"_id": "' + "x" * 300, "no CURP")
-    (retry,) = VERBS["set-aside"][1]
+    (retry,) = OFFERS["set-aside"].verbs
     (told,) = apply(retry, SetAside.objects.all(), "again").refused
     assert "_mirror" in told
     assert SetAside.objects.exists()
@@ -196,7 +195,7 @@ def test_with_mongo_away_a_retry_is_refused_and_many_do_not_wait_one_by_one(
 ) -> None:
     for number in range(20):
         SetAside.note(NBC[1], f'{{"_id": "{number}"}}', "no CURP")
-    (retry,) = VERBS["set-aside"][1]
+    (retry,) = OFFERS["set-aside"].verbs
     begun = time.monotonic()
     tally = apply(retry, SetAside.objects.all(), "again")
     assert time.monotonic() - begun < 5 * asking.PATIENCE
