@@ -1,4 +1,4 @@
-"""What staff can be warned of in organisations' flows and sessions."""
+"""What staff can be warned of in claims, and in organisations' flows and sessions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from brain import sentences
-from brain.models import ConnectedProvider, Flow
+from brain.models import Claim, ConnectedProvider, Flow
 from orchestrator_site.measures import Measure, Reading
 from orchestrator_site.models import Event
 from queues.models import Job
 
 WITHIN = timedelta(hours=1)
+
+
+def unproven_claims() -> Iterator[Reading]:
+    """How many claims of an organismo a person has to settle."""
+    unproven = Claim.objects.filter(status=Claim.Status.UNPROVEN).order_by()
+    for site, count in unproven.values_list("organismo__site_id").annotate(Count("pk")):
+        yield Reading(site, count, sentences.CLAIMS_UNPROVEN % {"count": count, "site": site})
 
 
 def jobs_without_session() -> Iterator[Reading]:
@@ -49,6 +56,15 @@ def unreadable_sessions() -> Iterator[Reading]:
 
 
 MEASURES = (
+    Measure(
+        "claims_unproven",
+        gettext_lazy("Unproven claims"),
+        unproven_claims,
+        0,
+        ">",
+        gettext_lazy("claims"),
+        gettext_lazy("Claims of an organismo that the origin does not show as ours."),
+    ),
     Measure(
         "jobs_without_session",
         gettext_lazy("Jobs that wait for a session"),

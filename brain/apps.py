@@ -9,7 +9,7 @@ class BrainConfig(AppConfig):
     verbose_name = _("Brain")
 
     def ready(self) -> None:
-        from brain import alerts, mirroring, sessions
+        from brain import alerts, mirroring, sessions, verbs
         from brain import metrics as brain_metrics
         from brain.claimers import session_token
         from brain.models import SigningKey
@@ -27,9 +27,11 @@ class BrainConfig(AppConfig):
         workers.SECRETS["token"] = session_token
         registered.keyring = SigningKey.keyring
         registered.session = sessions.token_for
+        registered.lend_session = sessions.lend
         registered.session_lost = sessions.lost
         membership.when_leaving(sessions.forget)
         measures.register(*alerts.MEASURES)
         metrics.register(brain_metrics.collect)
         kinds.register(mirroring.KIND)
         reading.register(mirroring.read)
+        verbs.offer_all()

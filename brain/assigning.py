@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Value
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Value
 from django.db.models.functions import Concat
 
 from brain import batches, sentences
@@ -80,6 +80,7 @@ class _Assigner:
         self.config = config
         self.now = db_now()
         self.generators = list(Generator.objects.prefetch_related("endpoints"))
+        self.pools: dict[str, list[Device]] = {}
         self.round = Round()
 
     def run(self) -> Round:
@@ -87,24 +88,43 @@ class _Assigner:
         if front and self.generators:
             batch = batches.opened(self.config, self.generators, self.now)
             self._tell_resting(front)
-            people = self._able(batch.size - batch.assigned)
-            if people:
-                self._assign(batch, people)
+            self._assign(batch)
         return self.round
 
-    def _assign(self, batch: DistributionBatch, people: list[NbcRecord]) -> None:
-        able = self._each_curp_once(people)
+    def _assign(self, batch: DistributionBatch) -> None:
+        room = batch.size - batch.assigned
+        moved = self._moved(room)
+        able = self._each_curp_once([*moved, *self._able(room)])
+        if not able:
+            return
         standing = passed_on(self._contenders(batch))
-        pools = {one.name: self._free_devices(one, len(able)) for one in standing}
-        contenders = [replace(one, free=len(pools[one.name])) for one in standing]
-        choices = [c for c in distribute(len(able), batch.counter, contenders) if c.chosen]
-        picks = self._picked(self._taken(able[: len(choices)]), choices, pools)
+        self.pools = {one.name: self._free_devices(one, len(able)) for one in standing}
+        contenders = [replace(one, free=len(self.pools[one.name])) for one in standing]
+        order = [one.name for one in standing]
+        picks: list[Pick] = []
+        for name in (one for one in order if any(person.wanted == one for person in able)):
+            people = [person for person in able if person.wanted == name]
+            alone = [one for one in contenders if one.name == name]
+            found, after = self._pick(people, batch.counter + len(picks), alone)
+            picks += found
+            contenders = [*after, *(one for one in contenders if one.name != name)]
+        contenders.sort(key=lambda one: order.index(one.name))
+        others = [person for person in able if person.wanted not in order]
+        picks += self._pick(others, batch.counter + len(picks), contenders)[0]
         if picks:
             self._write(batch, picks)
+
+    def _pick(
+        self, people: Sequence[NbcRecord], counter: int, contenders: Sequence[Contender]
+    ) -> tuple[list[Pick], Sequence[Contender]]:
+        """Those of `people` who get a device of the contenders', and how these stand then."""
+        choices = [c for c in distribute(len(people), counter, contenders) if c.chosen]
+        picks = self._picked(self._taken(people[: len(choices)]), choices)
         assigned = {pick.person.pk for pick in picks}
-        left = [person for person in able if person.pk not in assigned]
+        left = [person for person in people if person.pk not in assigned]
         after = picks[-1].choice.afterwards() if picks else contenders
-        self._tell_why(left, choose(batch.counter, after))
+        self._tell_why(left, choose(counter + len(picks), after))
+        return picks, after
 
     # --- Who can be assigned ----------------------------------------------------------------------
 
@@ -114,11 +134,21 @@ class _Assigner:
         return list(due[: self.config.batch_size])
 
     def _able(self, room: int) -> list[NbcRecord]:
-        """People who are not resting, locked. Those who are must not stand in others' way."""
+        """People for any generator, locked."""
+        return list(self._rested().filter(wanted="").select_for_update(skip_locked=True)[:room])
+
+    def _moved(self, room: int) -> list[NbcRecord]:
+        """People whom staff moved to a generator, as many of each, locked."""
+        waiting = NbcRecord.objects.filter(status=NbcRecord.Status.PENDING).exclude(wanted="")
+        names = list(waiting.order_by().values_list("wanted", flat=True).distinct())
+        each = [self._rested().filter(wanted=name) for name in names]
+        return [one for rows in each for one in rows.select_for_update(skip_locked=True)[:room]]
+
+    def _rested(self) -> QuerySet[NbcRecord]:
+        """Those who are due and not resting: who rests must not stand in others' way."""
         shut = PersonWindow.objects.filter(curp=OuterRef("curp"), until__gt=self.now)
         live = QueueEntry.objects.filter(curp=OuterRef("curp"), status__in=QueueEntry.LIVE)
-        able = NbcRecord.objects.due(self.now).filter(~Exists(shut), ~Exists(live))
-        return list(able.select_for_update(skip_locked=True)[:room])
+        return NbcRecord.objects.due(self.now).filter(~Exists(shut), ~Exists(live))
 
     def _each_curp_once(self, people: list[NbcRecord]) -> list[NbcRecord]:
         able: dict[str, NbcRecord] = {}
@@ -176,11 +206,11 @@ class _Assigner:
         self,
         people: Sequence[NbcRecord],
         choices: Sequence[Choice],
-        pools: dict[str, list[Device]],
     ) -> list[Pick]:
-        devices = {name: iter(pool) for name, pool in pools.items()}
         return [
-            Pick(person, choice, choice.chosen, next(devices[choice.chosen]), self._rw_id(person))
+            Pick(
+                person, choice, choice.chosen, self.pools[choice.chosen].pop(0), self._rw_id(person)
+            )
             for person, choice in zip(people, choices, strict=False)
             if choice.chosen
         ]
@@ -207,6 +237,7 @@ class _Assigner:
             rw_id=Concat(Value("IMSS_"), F("nbc_id"), Value(f"_{self._stamp}")),
             attempts=F("attempts") + 1,
             blocker={},
+            wanted="",
         )
         self.round.decisions = Decision.objects.bulk_create(
             [self._decision(batch, one, entry) for one, entry in zip(picks, entries, strict=True)]

@@ -50,6 +50,7 @@ PROBE_FAILED = gettext_noop("the probe failed: %(error)s")
 SESSION_UNREADABLE = gettext_noop("no key of SESSION_KEYS reads it")
 PROBES_FAIL = gettext_noop("%(count)d sessions could not be probed")
 SESSIONS_DEAD = gettext_noop("%(jobs)d jobs wait for the session of %(user)s at %(provider)s")
+CLAIMS_UNPROVEN = gettext_noop("%(count)d claims of %(site)s could not be proven: look at each")
 FLOWS_REFUSED = gettext_noop("%(count)d runs were refused: %(why)s")
 
 # --- The mirror ---------------------------------------------------------------------------------

@@ -1,33 +1,25 @@
-"""What a person does to rows, by the words that commands use; and the brain's own verbs."""
+"""What a person does to appeals, claims, and what the brain goes by."""
 
 from __future__ import annotations
 
-from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
-from brain import enqueuing, flowing, holding, probing, reconciling, sessions, shares
-from brain.models import Claim, ConnectedProvider, Flow, Organismo
-from devices.models import Device
+from brain import (
+    enqueuing,
+    flowing,
+    holding,
+    probing,
+    reconciling,
+    repairing,
+    sessions,
+    shares,
+    signing,
+)
+from brain.models import Claim, ConnectedProvider, Flow, Organismo, Reconciliation, SigningKey
 from orchestrator_site.models import Event
-from orchestrator_site.verbs import Verb
-from queues import doorbell
-from queues.models import (
-    Generator,
-    Job,
-    MirrorChange,
-    NbcRecord,
-    QueueEntry,
-    SetAside,
-    TramiteTask,
-)
-from queues.verbs import (
-    CHANGE_VERBS,
-    DEVICE_VERBS,
-    ENTRY_VERBS,
-    JOB_VERBS,
-    PERSON_VERBS,
-    SET_ASIDE_VERBS,
-)
+from orchestrator_site.verbs import Refused, Verb, offer
+from queues import doorbell, priorities
+from queues.models import Generator, TramiteTask
 
 Task = TramiteTask.Status
 
@@ -35,6 +27,12 @@ Task = TramiteTask.Status
 def _rerun(task: TramiteTask, reason: str) -> bool:
     enqueuing.rerun(task, reason)
     return True
+
+
+def _give_back(task: TramiteTask, reason: str) -> bool:
+    if task.intent_at is not None:
+        raise Refused(_("The irrevocable step has begun: wait for its end, then decide."))
+    return task.give_back(reason)
 
 
 def _pause(organismo: Organismo, reason: str) -> bool:
@@ -86,6 +84,7 @@ TASK_VERBS = (
         holding.authorise,
         lambda task: task.status == Task.HELD,
         icon="check_circle",
+        undo="hold",
     ),
     Verb(
         "reject",
@@ -103,6 +102,7 @@ TASK_VERBS = (
         TramiteTask.hold,
         lambda task: task.status == Task.PENDING,
         icon="pause_circle",
+        undo="authorise",
     ),
     Verb(
         "cancel",
@@ -112,6 +112,29 @@ TASK_VERBS = (
         lambda task: task.status == Task.PENDING,
         icon="cancel",
         is_dangerous=True,
+    ),
+    Verb(
+        "give_back",
+        _("Give back"),
+        _(
+            "The appeal is taken from its worker, which changes nothing any more, and goes back"
+            " into the queue without an attempt counted. Refused once the irrevocable step has"
+            " begun."
+        ),
+        _give_back,
+        lambda task: task.status == Task.PROCESSING,
+        icon="undo",
+        is_dangerous=True,
+    ),
+    Verb(
+        "priority",
+        _("Change the priority"),
+        _("Appeals with a higher priority are filed first."),
+        priorities.put,
+        lambda task: task.status in (Task.PENDING, Task.HELD),
+        icon="low_priority",
+        argument=priorities.PRIORITY,
+        undo="priority",
     ),
     Verb(
         "confirm_sent",
@@ -161,6 +184,7 @@ ORGANISMO_VERBS = (
         _pause,
         lambda organismo: not organismo.paused,
         icon="pause_circle",
+        undo="resume",
     ),
     Verb(
         "resume",
@@ -169,6 +193,7 @@ ORGANISMO_VERBS = (
         _resume,
         lambda organismo: organismo.paused,
         icon="play_circle",
+        undo="pause",
     ),
     Verb(
         "run_now",
@@ -202,7 +227,7 @@ FLOW_VERBS = (
         _("Back to the version before"),
         _("The version that was active before this one is active again."),
         flowing.rollback,
-        lambda flow: flow.active,
+        lambda flow: flow.active and flowing.previous(flow) is not None,
         icon="undo",
         is_dangerous=True,
     ),
@@ -236,6 +261,7 @@ GENERATOR_VERBS = (
         _enable,
         lambda generator: not generator.enabled,
         icon="play_circle",
+        undo="disable",
     ),
     Verb(
         "disable",
@@ -244,6 +270,7 @@ GENERATOR_VERBS = (
         _disable,
         lambda generator: generator.enabled,
         icon="pause_circle",
+        undo="enable",
     ),
     Verb(
         "close_breakers",
@@ -255,18 +282,14 @@ GENERATOR_VERBS = (
     ),
 )
 
-# By the word that commands use for the rows.
-VERBS: dict[str, tuple[type[Model], tuple[Verb, ...]]] = {
-    "tramite": (TramiteTask, TASK_VERBS),
-    "claim": (Claim, CLAIM_VERBS),
-    "organismo": (Organismo, ORGANISMO_VERBS),
-    "flow": (Flow, FLOW_VERBS),
-    "connection": (ConnectedProvider, CONNECTION_VERBS),
-    "generator": (Generator, GENERATOR_VERBS),
-    "device": (Device, DEVICE_VERBS),
-    "imss": (QueueEntry, ENTRY_VERBS),
-    "job": (Job, JOB_VERBS),
-    "person": (NbcRecord, PERSON_VERBS),
-    "mirror-change": (MirrorChange, CHANGE_VERBS),
-    "set-aside": (SetAside, SET_ASIDE_VERBS),
-}
+
+def offer_all() -> None:
+    offer("tramite", TramiteTask, *TASK_VERBS)
+    offer("claim", Claim, *CLAIM_VERBS)
+    offer("organismo", Organismo, *ORGANISMO_VERBS)
+    offer("flow", Flow, *FLOW_VERBS)
+    offer("connection", ConnectedProvider, *CONNECTION_VERBS)
+    offer("generator", Generator, *GENERATOR_VERBS)
+    offer("signing-key", SigningKey, *signing.KEY_VERBS)
+    compare = "brain.operate_claim"
+    offer("reconciliation", Reconciliation, repairing.REPAIR_ALL, permission=compare)

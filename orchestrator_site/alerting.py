@@ -12,15 +12,16 @@ from typing import Any
 from django.apps import apps as installed
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
+from orchestrator_site import alert_telling
 from orchestrator_site.actors import ActorKind, acting_as
 from orchestrator_site.logs import redact
 from orchestrator_site.measures import MEASURES, Measure, Reading, register
-from orchestrator_site.models import Alert, AlertRule, Lease
+from orchestrator_site.models import Alert, AlertRule, Event, Lease, MaintenanceWindow
 from orchestrator_site.models.alert import SUBJECT_LENGTH
 from orchestrator_site.sentences import gettext_noop
 from orchestrator_site.sessions import me
@@ -34,8 +35,23 @@ LEASE = timedelta(minutes=1)
 UNREADABLE = "(measure)"  # the subject of the alert that a measure cannot be read
 CANNOT_BE_READ = gettext_noop("measure %(name)s cannot be read: %(error)s")
 IN_NO_APP = gettext_noop("no app has it")
+SILENCE = timedelta(hours=1)
+SILENCED = "silenced"
 BACK_WITHIN = gettext_noop("The measure is back within its threshold.")
 SWITCHED_OFF = gettext_noop("The rule is switched off.")
+
+
+def silence(alert: Alert, reason: str) -> bool:
+    """Nobody is told of the rule's alerts for an hour."""
+    now = timezone.now()
+    with transaction.atomic():
+        window = MaintenanceWindow.objects.create(
+            name=alert.rule.name, starts_at=now, ends_at=now + SILENCE, reason=reason
+        )
+        window.rules.add(alert.rule)
+        Event.record([alert], "", SILENCED, reason, {"until": window.ends_at})
+    return True
+
 
 ALERT_VERBS = (
     Verb(
@@ -54,6 +70,14 @@ ALERT_VERBS = (
         lambda alert: alert.status in Alert.RAISED,
         icon="check_circle",
     ),
+    Verb(
+        "silence",
+        gettext_lazy("Silence for an hour"),
+        gettext_lazy("Nobody is told of any alert of its rule for an hour. They stay in sight."),
+        silence,
+        lambda alert: alert.status in Alert.RAISED,
+        icon="notifications_off",
+    ),
 )
 
 
@@ -65,6 +89,7 @@ class Evaluation:
     opened: int
     resolved: int
     mailed: int
+    hooked: int
     unreadable: tuple[str, ...]  # measures
 
 
@@ -91,13 +116,16 @@ def tick() -> Evaluation | None:
         return None
     try:
         with acting_as(ActorKind.SYSTEM, EVALUATOR):
-            return evaluate(timezone.now())
+            evaluation = evaluate(timezone.now())
+            alert_telling.ping()
+            return evaluation
     finally:
         lease.release()
 
 
 def evaluate(now: datetime) -> Evaluation:
-    """Read each enabled rule's measure; raise, renew and resolve alerts; send the e-mails due.
+    """Read each enabled rule's measure; raise, renew and resolve alerts; tell of them whom it is
+    due to tell, but in maintenance.
 
     Harmless where two run at once: one of them raises an alert, and one sends its e-mail.
     """
@@ -105,11 +133,13 @@ def evaluate(now: datetime) -> Evaluation:
     looks = {name: _look(name) for name in sorted({rule.measure for rule in rules})}
     changes = [_apply(rule, looks[rule.measure], now) for rule in rules]
     switched_off = _end_of_disabled_rules(now)
+    silenced = set(MaintenanceWindow.silenced(now).values_list("pk", flat=True))
     return Evaluation(
         rules=len(rules),
         opened=sum(change.opened for change in changes),
         resolved=sum(change.resolved for change in changes) + switched_off,
-        mailed=sum(_mail(rule, now) for rule in rules),
+        mailed=sum(_mail(rule, now) for rule in rules if rule.pk not in silenced),
+        hooked=alert_telling.tell(silenced, now),
         unreadable=tuple(name for name, look in looks.items() if look.problem),
     )
 
@@ -205,5 +235,6 @@ def make_rules(using: str = DEFAULT_DB_ALIAS, apps: Any = installed, **kwargs: A
                     "measure": measure.name,
                     "threshold": measure.default_threshold,
                     "for_seconds": measure.default_for_seconds,
+                    "severity": measure.default_severity,
                 },
             )

@@ -54,6 +54,9 @@ def _known() -> list[str]:
         settings.SECRET_KEY,
         settings.EMAIL_HOST_PASSWORD,
         settings.METRICS_TOKEN,
+        settings.ALERT_WEBHOOK_URL,
+        settings.ALERT_WEBHOOK_SECRET,
+        settings.DEADMAN_URL,
         urlsplit(settings.MONGODB_URI).password or "",
         *(site["password"] for site in settings.PQR_SITES.values()),
     )

@@ -35,6 +35,7 @@ class Measure:
     unit: Text = ""
     help: Text = ""
     default_for_seconds: int = 0
+    default_severity: Literal["warning", "critical"] = "warning"
 
     def is_beyond(self, value: float, threshold: Decimal) -> bool:
         return BEYOND[self.comparison](value, float(threshold))

@@ -11,13 +11,14 @@ from django.core import signing
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from orchestrator_site import roles
 from orchestrator_site.actors import ActorKind, acting_as
 from orchestrator_site.models import ApiKey, Event, Member, Organisation
-from orchestrator_site.verbs import Refused
+from orchestrator_site.models.api_key import LOGIN
+from orchestrator_site.verbs import Refused, Verb
 
-LOGIN = "login"  # the name of the keys that logins make
 LOGIN_LIFE = timedelta(hours=12)
 INVITATION_LIFE = timedelta(days=7)
 _SALT = "invitation"
@@ -96,3 +97,25 @@ def _join(organisation: Organisation, role: str, *, email: str, password: str, n
 
 def _there(organisation: Organisation) -> Any:
     return organisation.members.filter(user__is_active=True)
+
+
+# --- What staff do ------------------------------------------------------------------------------
+
+
+def _remove(member: Member, reason: str) -> bool:
+    return remove(member)
+
+
+MEMBER_VERBS = (
+    Verb(
+        "remove",
+        gettext_lazy("Remove"),
+        gettext_lazy(
+            "The person cannot sign in any more; its keys and its sessions at providers end."
+        ),
+        _remove,
+        lambda member: member.user.is_active,
+        icon="person_remove",
+        is_dangerous=True,
+    ),
+)

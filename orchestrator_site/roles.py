@@ -28,7 +28,12 @@ MEMBER_MAY = (
 NARROW = {SCRAPER: SCRAPER_MAY, MEMBER: MEMBER_MAY}
 # Which keys are believed is configuration, as is which flow runs.
 ADMIN_ALONE = ("operate_signingkey",)
-NEVER = ("add_event", "change_event", "delete_event")
+# Configuration that names people and keys.
+NOT_FOR_VIEWERS = ("view_apikey", "view_historicalapikey", "view_auditentry")
+NEVER = (
+    *("add_event", "change_event", "delete_event"),
+    *("add_auditentry", "change_auditentry", "delete_auditentry"),
+)
 
 
 def sync(app_config: AppConfig, **kwargs: Any) -> None:
@@ -56,6 +61,6 @@ def _may(role: str, app: str, codename: str) -> bool:
         return False
     if role in NARROW:
         return codename in NARROW[role]
-    viewed = codename.startswith("view_") and not codename.startswith("view_apikey")
+    viewed = codename.startswith("view_") and codename not in NOT_FOR_VIEWERS
     acted = codename.startswith("operate_") or codename in OPERATOR_ENTERS
     return viewed or (role == OPERATOR and acted and codename not in ADMIN_ALONE)

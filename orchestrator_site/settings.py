@@ -80,6 +80,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "orchestrator_site.dashboard.live.LiveMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -100,11 +101,12 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
+            "libraries": {"facts": "orchestrator_site.dashboard.case.tags"},
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
         },
     }
 ]
@@ -173,6 +175,7 @@ _s3 = {
     "region_name": env.str("AWS_REGION", default="eu-south-2"),
     "endpoint_url": env.str("AWS_S3_ENDPOINT_URL", default="") or None,
     "querystring_expire": 300,
+    "signature_version": "s3v4",  # else some regions and servers are asked the old way
 }
 S3_BASE_PATH = env.str("S3_BASE_PATH", default="oficina-virtual")  # of the complaints' objects
 STORAGES = {
@@ -267,6 +270,10 @@ SPECTACULAR_SETTINGS = {
         "JobStateEnum": "queues.api.jobs.STATES",
     },
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "orchestrator_site.api.schema.tell_errors",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
@@ -285,7 +292,10 @@ UNFOLD = {
             "href": lambda request: static("orchestrator/favicon.svg"),
         }
     ],
-    "STYLES": [lambda request: static("orchestrator/room.css")],
+    "STYLES": [
+        lambda request: static("orchestrator/room.css"),
+        lambda request: static("orchestrator/case.css"),
+    ],
     "DASHBOARD_CALLBACK": "orchestrator_site.dashboard.overview.context",
     "ENVIRONMENT": "orchestrator_site.dashboard.overview.environment",
     "SIDEBAR": {
@@ -293,6 +303,10 @@ UNFOLD = {
         "navigation": "orchestrator_site.dashboard.menu.navigation",
     },
 }
+
+# --- The overview -----------------------------------------------------------------------------
+# A snapshot of the running state is good for so long, for all who look at it.
+OVERVIEW_SECONDS = env.float("OVERVIEW_SECONDS", default=2.0)
 
 # --- Alerts and metrics -----------------------------------------------------------------------
 # Where people reach the control room, for links in e-mails.
@@ -305,6 +319,13 @@ EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"], _mail["EMAIL_HOST_PASSWORD"]
 EMAIL_USE_TLS, EMAIL_USE_SSL = (_mail.get(f"EMAIL_USE_{name}", False) for name in ("TLS", "SSL"))
 EMAIL_TIMEOUT = 10
+# Told of each alert, in JSON with the `text` that chats show; signed where there is a secret
+# (whsec_...). An https address on the public internet, or one in WEBHOOK_ALLOWED_NETWORKS.
+ALERT_WEBHOOK_URL = env.str("ALERT_WEBHOOK_URL", default="")
+ALERT_WEBHOOK_SECRET = env.str("ALERT_WEBHOOK_SECRET", default="")
+# Asked for after each evaluation of the alerts, about once a minute: who waits for it there raises
+# the alarm when nothing comes any more.
+DEADMAN_URL = env.str("DEADMAN_URL", default="")
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="orchestrator@localhost")
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
@@ -365,6 +386,7 @@ EMBEDDED_SECRETS = [
 ]
 JOB_MOST_AGE = timedelta(hours=env.int("JOB_MOST_AGE_HOURS", default=24))  # of an envelope
 JOB_DEADLINE = timedelta(seconds=env.int("JOB_DEADLINE_SECONDS", default=600))  # of a run
+MOST_DOWNLOAD = env.int("MOST_DOWNLOAD_MB", default=200) * 10**6  # bytes that a run may take in
 JOBS_AHEAD = env.int("JOBS_AHEAD", default=50)  # of an organisation, given to Redis at a time
 # Besides the public internet: where flows' hosts may be. For sites on one's own network.
 EGRESS_ALLOWED_NETWORKS = tuple(
@@ -380,6 +402,7 @@ WEBHOOK_ALLOWED_NETWORKS = tuple(
         "WEBHOOK_ALLOWED_NETWORKS", default=["127.0.0.0/8", "::1/128"] if DEMO else []
     )
 )
+WEBHOOK_KEEP = timedelta(days=env.int("WEBHOOK_KEEP_DAYS", default=30))  # messages that ended
 REGISTRATION_IS_OPEN = env.bool("REGISTRATION_IS_OPEN", default=DEMO)
 # A second wall between organisations, in the database itself. PostgreSQL, and a role that does
 # not own the tables.

@@ -21,13 +21,32 @@ from brain.api.distribution import (
 )
 from brain.api.flows import FLOW_ROUTES
 from brain.api.generators import GENERATOR_ROUTES
+from brain.api.signing_keys import SigningKeyViewSet
 from brain.api.views import ROUTES, BrainPauseView, BrainResumeView, BrainView
 from orchestrator_site import health, metrics, views
-from orchestrator_site.api.alerts import AlertRuleViewSet, AlertViewSet
+from orchestrator_site.admin import saved
+from orchestrator_site.api.alerts import (
+    AlertRuleViewSet,
+    AlertViewSet,
+    MaintenanceWindowViewSet,
+)
+from orchestrator_site.api.audit import AuditViewSet
 from orchestrator_site.api.auth import KeyViewSet, LoginView, LogoutView, RegisterView
+from orchestrator_site.api.bulk import BulkActionViewSet
 from orchestrator_site.api.files import SignedFileView
+from orchestrator_site.api.members import StaffMemberViewSet
 from orchestrator_site.api.organisations import MemberViewSet, OwnOrganisationView
-from orchestrator_site.dashboard import distribution
+from orchestrator_site.api.saved_filters import SavedFilterViewSet
+from orchestrator_site.dashboard import devices as device_board
+from orchestrator_site.dashboard import distribution, search
+from orchestrator_site.dashboard.case import page as case_page
+from orchestrator_site.dashboard.case.api import ArchiveView, CaseView, SearchView
+from orchestrator_site.dashboard.live import view as live_view
+from orchestrator_site.dashboard.overview import PART as OVERVIEW
+from orchestrator_site.dashboard.overview_api import OverviewView
+from orchestrator_site.dashboard.queues import page as queue_pages
+from orchestrator_site.dashboard.queues.api import QueueView
+from orchestrator_site.dashboard.queues.catalogue import KINDS
 from postprocessing.admin import pages as pqr
 from postprocessing.api.views import ROUTES as PQR_ROUTES
 from postprocessing.api.views import ReportView
@@ -36,12 +55,26 @@ from queues.api.results import ResultView
 from queues.api.views import ROUTES as QUEUE_ROUTES
 from queues.api.webhooks import WEBHOOK_ROUTES
 
-router = DefaultRouter(trailing_slash=True)
+
+class Router(DefaultRouter):
+    """Its root tells of the control plane's addresses too, which have a router of their own."""
+
+    def get_api_root_view(self, api_urls: Any = None) -> Any:
+        return self.APIRootView.as_view(api_root_dict=_known_names())
+
+
+router = Router(trailing_slash=True)
 for prefix, viewset in {**ROUTES, **GENERATOR_ROUTES, **QUEUE_ROUTES, **PQR_ROUTES}.items():
     router.register(prefix, viewset, basename=f"api-{prefix}")
 router.register("events", views.EventViewSet, basename="api-events")
 router.register("alerts", AlertViewSet, basename="api-alerts")
 router.register("alert-rules", AlertRuleViewSet, basename="api-alert-rules")
+router.register("maintenance-windows", MaintenanceWindowViewSet, basename="api-maintenance-windows")
+router.register("audit", AuditViewSet, basename="api-audit")
+router.register("saved-filters", SavedFilterViewSet, basename="api-saved-filters")
+router.register("bulk-actions", BulkActionViewSet, basename="api-bulk-actions")
+router.register("members", StaffMemberViewSet, basename="api-staff-members")
+router.register("signing-keys", SigningKeyViewSet, basename="api-signing-keys")
 
 # The control plane's. Its guide writes the addresses without a slash at their end, and both work.
 control = SimpleRouter()
@@ -50,6 +83,15 @@ for prefix, viewset in {**CONTROL_ROUTES, **FLOW_ROUTES, **JOB_ROUTES, **WEBHOOK
     control.register(prefix, viewset, basename=f"api-{prefix}")
 control.register("keys", KeyViewSet, basename="api-keys")
 control.register("organisation/members", MemberViewSet, basename="api-members")
+
+
+def _known_names() -> dict[str, str]:
+    """Of all lists, and of the control plane's other addresses, by how they begin."""
+    listed = [*router.registry, *control.registry]
+    names = {prefix: f"{basename}-list" for prefix, _viewset, basename in listed}
+    others = ("run", "organisation", "auth/register", "auth/login", "auth/logout")
+    return names | {name: f"api-{name.rpartition('/')[2]}" for name in others}
+
 
 api: list[Any] = [
     path("", include(router.urls)),
@@ -62,6 +104,7 @@ api: list[Any] = [
     path("files/<str:signed>", SignedFileView.as_view(), name="api-file"),
     # Without a slash at its end: so the scrapers know it.
     path("queue-entries/<slug:document_id>/result", ResultView.as_view(), name="api-result"),
+    path("overview/", OverviewView.as_view(), name="api-overview"),
     path("brain/", BrainView.as_view(), name="api-brain"),
     path("brain/pause/", BrainPauseView.as_view(), name="api-brain-pause"),
     path("brain/resume/", BrainResumeView.as_view(), name="api-brain-resume"),
@@ -70,6 +113,10 @@ api: list[Any] = [
     path("distribution/resume/", DistributionResumeView.as_view(), name="api-distribution-resume"),
     path("shares/", SharesView.as_view(), name="api-shares"),
     path("shares/simulate/", SimulateView.as_view(), name="api-shares-simulate"),
+    path("queues/<slug:kind>/", QueueView.as_view(), name="api-queue"),
+    path("search/", SearchView.as_view(), name="api-search"),
+    path("cases/<uuid:case_id>/", CaseView.as_view(), name="api-case"),
+    path("cases/<uuid:case_id>/archive/", ArchiveView.as_view(), name="api-case-archive"),
     path("post-processing/", ReportView.as_view(), name="api-post-processing"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
@@ -80,6 +127,30 @@ handler500 = views.failed
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     # Before the admin's own, which would take it for one of its apps.
+    path("admin/search/", admin.site.admin_view(search.page), name="search"),
+    path("admin/case/", admin.site.admin_view(case_page.lookup), name="case-lookup"),
+    path("admin/case/<uuid:case_id>/", admin.site.admin_view(case_page.case), name="case"),
+    path(
+        "admin/case/<uuid:case_id>/archive",
+        admin.site.admin_view(case_page.download),
+        name="case-archive",
+    ),
+    *[
+        path(
+            f"admin/queues/{name}/",
+            admin.site.admin_view(queue_pages.page),
+            {"name": name},
+            name=f"queue-{name}",
+        )
+        for name in KINDS
+    ],
+    path("admin/devices/board/", admin.site.admin_view(device_board.page), name="device-board"),
+    path("admin/saved-filters/", admin.site.admin_view(saved.keep), name="saved-filters"),
+    path(
+        "admin/saved-filters/<int:pk>/delete/",
+        admin.site.admin_view(saved.forget),
+        name="saved-filter-forget",
+    ),
     path("admin/distribution/", admin.site.admin_view(distribution.page), name="distribution"),
     path("distribution/switch", distribution.switch, name="distribution-switch"),
     path("admin/postprocessing/", admin.site.admin_view(pqr.overview), name="pqr"),
@@ -89,6 +160,7 @@ urlpatterns = [
         name="pqr-company",
     ),
     path("postprocessing/ask", pqr.ask, name="pqr-ask"),
+    path("admin/live/overview/", live_view(OVERVIEW), name="live-overview"),
     path("admin/", admin.site.urls),
     path("api/v1/", include(api)),
     path("evidence/<int:pk>/", views.evidence, name="evidence"),

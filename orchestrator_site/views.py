@@ -13,12 +13,13 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.views import defaults
 from django.views.decorators.http import require_POST
-from rest_framework import serializers
 
 from brain import cycles, sentences
 from orchestrator_site.api.errors import answer
 from orchestrator_site.api.files import stored_file
+from orchestrator_site.api.serializing import Prepared
 from orchestrator_site.api.views import ReadOnlyViewSet
+from orchestrator_site.dashboard import snapshot
 from orchestrator_site.models import Event, Pause
 from queues import doorbell
 from queues.models import EvidenceFile
@@ -63,6 +64,7 @@ def brain_switch(request: HttpRequest) -> HttpResponse:
     elif asked == "run":
         doorbell.ring("brain", "brain.tasks.cycle_now")
         messages.success(request, _("A cycle was asked for: it begins within seconds."))
+    snapshot.forget()
     return redirect("admin:index")
 
 
@@ -80,7 +82,7 @@ def failed(request: HttpRequest) -> HttpResponse:
     return defaults.server_error(request)
 
 
-class EventSerializer(serializers.ModelSerializer[Event]):
+class EventSerializer(Prepared):
     class Meta:
         model = Event
         fields = (

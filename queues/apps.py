@@ -12,11 +12,22 @@ class QueuesConfig(AppConfig):
         from django.conf import settings
         from django.db.models.signals import post_migrate
 
-        from orchestrator_site import measures, metrics
-        from queues import alerts, doorbell, job_alerts, job_metrics, webhook_alerts
+        from orchestrator_site import alert_telling, bulk, measures, metrics
+        from queues import (
+            alerts,
+            doorbell,
+            job_alerts,
+            job_metrics,
+            running_alerts,
+            verbs,
+            waiting_alerts,
+            webhook_alerts,
+            webhook_metrics,
+        )
         from queues import metrics as queue_metrics
         from queues.doorbell import Tick
         from queues.mirror import triggers
+        from queues.webhook_sending import call
 
         post_migrate.connect(
             lambda using, **kwargs: triggers.install(using),
@@ -31,6 +42,8 @@ class QueuesConfig(AppConfig):
             Tick("scrapers", "queues.tasks.scraper_session", "scrapers", args=(1,)),
             Tick("devices", "queues.tasks.keep_devices", "scrapers"),
             Tick("alerts", "orchestrator_site.alerting.tick", "scrapers"),
+            Tick("audit", "orchestrator_site.auditing.tick", "scrapers"),
+            Tick("bulk actions", "queues.tasks.bulk_session", "brain"),
         )
         for slot in range(1, settings.WORKER_SLOTS + 1):
             name = f"filing worker {slot}"
@@ -43,5 +56,9 @@ class QueuesConfig(AppConfig):
                 doorbell.register(Tick(name, "queues.tasks.job_session", "workers", args=(slot,)))
         if settings.MONGODB_URI:
             doorbell.register(Tick("mirror", "queues.tasks.mirror_session", "scrapers"))
-        metrics.register(queue_metrics.collect, job_metrics.collect)
-        measures.register(*alerts.MEASURES, *job_alerts.MEASURES, *webhook_alerts.MEASURES)
+        metrics.register(queue_metrics.collect, job_metrics.collect, webhook_metrics.collect)
+        for one in (alerts, waiting_alerts, running_alerts, job_alerts, webhook_alerts):
+            measures.register(*one.MEASURES)
+        alert_telling.send_by(call)
+        bulk.when_asked(lambda: doorbell.ring("brain", "queues.tasks.bulk_session"))
+        verbs.offer_all()

@@ -20,7 +20,7 @@ from devices.models import Worker
 from orchestrator_site.clock import db_now
 from orchestrator_site.models import Organisation
 from orchestrator_site.rhythm import Rhythm
-from queues import intake, job_upkeep, jobs, live, sentences
+from queues import intake, job_upkeep, jobs, sentences
 from queues.browser.transport import UNREACHABLE, Transport
 from queues.claims import NO_LEASE
 from queues.job_endings import may_have_begun
@@ -144,8 +144,8 @@ class Dispatcher:
         found = Job.objects.filter(pk__in=list(keys)[:AT_ONCE], status=Status.QUEUED)
         again = [job for job in found if job.lease_token and not job.cancel_asked_at]
         for job in again:
-            if job.needs_session and (token := registered.session(job)):
-                live.lend_session(job, token)
+            if job.needs_session:
+                registered.lend_session(job)
         self.way.push(jobs.envelopes_of(again))
         for job in self._unknown(again):  # the attempt has ended, and its report was lost
             _end_unheard(job)

@@ -95,12 +95,22 @@ IN = gettext_noop("from Mongo")
 NOT_WRITTEN = gettext_noop("changes that could not be written to Mongo: %(count)d")
 NOT_TAKEN_IN = gettext_noop("documents of Mongo that could not be taken in: %(count)d")
 SCHEDULE_LATE = gettext_noop("%(name)s should have run %(minutes)d minutes ago")
+APPEAL_WAITS = gettext_noop("an appeal has been due for %(minutes)d minutes")
+PERSON_WAITS = gettext_noop("a person has been due for %(minutes)d minutes")
+FAILED_OF = gettext_noop("%(failed)d of %(done)d of %(name)s failed within an hour")
+WORKER_SILENT = gettext_noop("no worker of %(kind)s was heard on %(host)s for %(minutes)d minutes")
+GENERATOR_SILENT = gettext_noop("%(name)s last reported %(minutes)d minutes ago")
+DEVICES_STUCK = gettext_noop(
+    "%(count)d devices of %(pool)s are held for more than %(minutes)d minutes"
+)
 FORSAKEN = gettext_noop(
     "%(name)s is worked from Mongo, and MONGODB_URI is not set: nobody works it"
 )
 
 # --- Webhooks -----------------------------------------------------------------------------------
-WEBHOOK_OUTSIDE = gettext_noop("webhooks go to https addresses on the public internet")
+WEBHOOK_OUTSIDE = gettext_noop(
+    "webhooks go to https addresses on the public internet, by names that can be looked up"
+)
 WEBHOOK_ANSWERED = gettext_noop("answered with status %(status)d")
 WEBHOOK_LATE = gettext_noop("no answer within %(seconds)d seconds")
 WEBHOOK_NO_SECRET = gettext_noop("its secret cannot be read: a key of ENCRYPTION_KEYS is missing")

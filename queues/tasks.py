@@ -6,6 +6,7 @@ import time
 
 from django.conf import settings
 
+from orchestrator_site import bulk
 from orchestrator_site.actors import ActorKind, acting_as
 from orchestrator_site.sessions import me, run_leased
 from orchestrator_site.stopping import Stop, note_for
@@ -106,6 +107,14 @@ def mirror_session() -> bool:
             mirror.switch_off()
             return False
         return mirror.run(Stop(note_for("scrapers")))
+
+
+def bulk_session() -> bool:
+    """Go on with what staff asked for on many rows; at once done where nothing waits."""
+    is_left = bulk.session(Stop(note_for("brain")), settings.LOOP_SESSION)
+    if is_left:
+        doorbell.ring("brain", "queues.tasks.bulk_session")
+    return is_left
 
 
 def sweep() -> int:

@@ -6,10 +6,20 @@ from django.utils.translation import gettext_lazy as _
 
 from devices.models import Device
 from orchestrator_site.clock import db_now
-from orchestrator_site.verbs import Verb
-from queues import endings, jobs, settling
+from orchestrator_site.verbs import Verb, offer
+from queues import endings, jobs, moving, priorities, settling
 from queues.mirror import retrying
-from queues.models import DistributionConfig, Job, NbcRecord, QueueEntry
+from queues.models import (
+    DistributionConfig,
+    Job,
+    MirrorChange,
+    NbcRecord,
+    QueueEntry,
+    SetAside,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
+from queues.webhook_verbs import DELIVERY_VERBS, ENDPOINT_VERBS
 
 Service = Device.Status
 Person = NbcRecord.Status
@@ -58,6 +68,7 @@ DEVICE_VERBS = (
         Device.drain,
         lambda device: device.status != Service.DRAINING,
         icon="hourglass_bottom",
+        undo="restore",
     ),
     Verb(
         "quarantine",
@@ -66,6 +77,7 @@ DEVICE_VERBS = (
         Device.quarantine,
         lambda device: device.status != Service.QUARANTINED,
         icon="block",
+        undo="restore",
     ),
     Verb(
         "restore",
@@ -90,6 +102,18 @@ ENTRY_VERBS = (
         icon="undo",
         is_dangerous=True,
     ),
+    Verb(
+        "move",
+        _("Move to another generator"),
+        _(
+            "The task ends before its scraper is called, without an attempt counted. The person"
+            " waits for a device and a place in the share of the generator that you choose."
+        ),
+        moving.move_task,
+        lambda entry: entry.status == QueueEntry.WAITING and entry.called_at is None,
+        icon="swap_horiz",
+        argument=moving.ANOTHER,
+    ),
 )
 
 PERSON_VERBS = (
@@ -104,6 +128,7 @@ PERSON_VERBS = (
         lambda person: person.status in NbcRecord.CANCELLABLE,
         icon="cancel",
         is_dangerous=True,
+        undo="retry",
     ),
     Verb(
         "retry",
@@ -112,6 +137,7 @@ PERSON_VERBS = (
         NbcRecord.retry,
         lambda person: person.status in (Person.FAILED, Person.CANCELLED),
         icon="replay",
+        undo="cancel",
     ),
     Verb(
         "now",
@@ -120,6 +146,29 @@ PERSON_VERBS = (
         NbcRecord.hurry,
         lambda person: person.status == Person.AFTER_MIDNIGHT,
         icon="bolt",
+    ),
+    Verb(
+        "move",
+        _("Choose the generator"),
+        _(
+            "The next round gives the person to that generator, without waiting for its turn. Where"
+            " it has no share, no place left in the batch, or no device, the person waits for it."
+        ),
+        moving.choose,
+        lambda person: person.status in (Person.PENDING, Person.AFTER_MIDNIGHT),
+        icon="swap_horiz",
+        argument=moving.WANTED,
+        undo="move",
+    ),
+    Verb(
+        "priority",
+        _("Change the priority"),
+        _("People with a higher priority are assigned first."),
+        priorities.put,
+        lambda person: person.status in (Person.PENDING, Person.AFTER_MIDNIGHT),
+        icon="low_priority",
+        argument=priorities.PRIORITY,
+        undo="priority",
     ),
 )
 
@@ -151,6 +200,16 @@ JOB_VERBS = (
         jobs.prioritise,
         lambda job: job.status in (OfJob.QUEUED, OfJob.HELD),
         icon="vertical_align_top",
+    ),
+    Verb(
+        "priority",
+        _("Change the priority"),
+        _("Of an organisation's jobs that wait, those with a higher priority go first."),
+        jobs.put,
+        lambda job: job.status in (OfJob.QUEUED, OfJob.HELD),
+        icon="low_priority",
+        argument=priorities.PRIORITY,
+        undo="priority",
     ),
     Verb(
         "confirm_done",
@@ -195,3 +254,14 @@ SET_ASIDE_VERBS = (
         icon="replay",
     ),
 )
+
+
+def offer_all() -> None:
+    offer("device", Device, *DEVICE_VERBS)
+    offer("imss", QueueEntry, *ENTRY_VERBS)
+    offer("job", Job, *JOB_VERBS)
+    offer("person", NbcRecord, *PERSON_VERBS)
+    offer("mirror-change", MirrorChange, *CHANGE_VERBS)
+    offer("set-aside", SetAside, *SET_ASIDE_VERBS)
+    offer("webhook", WebhookEndpoint, *ENDPOINT_VERBS)
+    offer("webhook-message", WebhookDelivery, *DELIVERY_VERBS)

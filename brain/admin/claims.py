@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
@@ -22,6 +22,7 @@ from brain.verbs import CLAIM_VERBS
 from orchestrator_site import sentences
 from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin
 from orchestrator_site.admin.bases import sentence
+from orchestrator_site.admin.lists import LongListAdmin
 from orchestrator_site.cells import badge, moment, plain_table
 
 COLOURS = {
@@ -73,7 +74,7 @@ class NotQueuedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Claim)
-class ClaimAdmin(VerbAdmin, ReadOnlyAdmin):
+class ClaimAdmin(VerbAdmin, LongListAdmin):
     verbs = CLAIM_VERBS
     list_display = (
         "resource_id",
@@ -87,10 +88,19 @@ class ClaimAdmin(VerbAdmin, ReadOnlyAdmin):
     )
     list_filter = ("status", NotQueuedFilter, "method", "organismo")
     list_select_related = ("organismo",)
-    search_fields = ("=resource_id", "expediente", "=case_id")
+    search_fields = ("resource_id__exact",)
+    search_help_text = _("A case number or its beginning, an idRecurso, a name, a plate, a case.")
+    ordering = ("-id",)
     exclude = ("message",)
-    readonly_fields = ("message_told",)
+    readonly_fields = ("message_told", "whole_case")
     message_told = sentence("message", _("message"))
+
+    @display(description=_("case"))
+    def whole_case(self, row: Claim) -> SafeString:
+        return format_html('<a href="{}">{}</a>', reverse("case", args=[row.case_id]), row.case_id)
+
+    def meant_by(self, term: str) -> Q:
+        return super().meant_by(term) | Claim.objects.meant_by(term)
 
     @display(description=_("method"), ordering="method")
     def by(self, row: Claim) -> str:
@@ -114,7 +124,7 @@ class ClaimAdmin(VerbAdmin, ReadOnlyAdmin):
 
 
 @admin.register(Cycle)
-class CycleAdmin(ReadOnlyAdmin):
+class CycleAdmin(LongListAdmin):
     list_display = ("started", "state", "finished", "summary", "runner")
     list_filter = ("outcome",)
     readonly_fields = ("table", "dropped")

@@ -34,7 +34,13 @@ class DecisionAdmin(LongListAdmin):
     list_display = ("at", "person", "went_to", "turn", "passed_over", "batch")
     list_filter = ("generator",)
     list_select_related = ("nbc", "batch", "generator")
-    search_fields = ("=nbc__nbc_id", "=nbc__curp", "=device", "=entry__document_id")
+    search_fields = (
+        "nbc__nbc_id__exact",
+        "nbc__curp__startswith",
+        "device__exact",
+        "entry__document_id__exact",
+    )
+    search_help_text = _("An NBC id, a CURP or its beginning, a device, a document's id.")
     fields = ("created_at", "told", "table", "replay", "person", "task", "device", "its_batch")
     readonly_fields = ("told", "table", "replay", "person", "task", "its_batch")
 
@@ -100,7 +106,7 @@ class OpenFilter(admin.SimpleListFilter):
 
 
 @admin.register(DistributionBatch)
-class DistributionBatchAdmin(ReadOnlyAdmin):
+class DistributionBatchAdmin(LongListAdmin):
     list_display = ("number", "state", "spread", "size", "opened", "closed", "closed_because")
     list_filter = (OpenFilter,)
     readonly_fields = (

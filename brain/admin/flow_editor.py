@@ -20,7 +20,8 @@ from queues.browser import scripts
 from queues.browser.parsers import PARSERS
 
 LARGEST = 256 * 1024  # letters of a script
-PLACE = re.compile(r"step (\d+)(?: \(\w+\))?: (.*)", re.DOTALL)
+# Of a step, in whatever language: "step 2 (fill): selector is required".
+PLACE = re.compile(r"\w+ (\d+)(?: \(\w+\))?: (.*)", re.DOTALL)
 ABOUT = ("organisation", "provider", "label", "title", "description", "inputs", "hosts")
 
 
@@ -71,7 +72,7 @@ def previewed(form: FlowForm) -> dict[str, Any]:
     others: list[str] = []
     for name in ("steps", "inputs", "hosts", "provider"):
         for message in map(str, form.errors.get(name, ())):
-            if found := PLACE.fullmatch(message):
+            if name == "steps" and (found := PLACE.fullmatch(message)):
                 of_steps.setdefault(int(found[1]), []).append(found[2])
             else:
                 others.append(message)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin import DateFieldListFilter
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -15,16 +14,17 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from brain.models import Decision
-from brain.verbs import ENTRY_VERBS, PERSON_VERBS
 from devices.models import Device
 from orchestrator_site import sentences
 from orchestrator_site.admin import VerbAdmin, badge, moment
 from orchestrator_site.admin.bases import sentence
+from orchestrator_site.admin.lists import PeriodFilter
 from orchestrator_site.cells import NOTHING, brief, pair, plain_table
 from queues import blockers
 from queues.admin.distribution import condition
 from queues.admin.lists import LongListAdmin, link, thread
 from queues.models import NbcRecord, QueueEntry
+from queues.verbs import ENTRY_VERBS, PERSON_VERBS
 
 TASKS = 50  # of one person on one page
 FOUND = 1000  # people whose tasks a search looks for
@@ -153,10 +153,11 @@ class QueueEntryAdmin(VerbAdmin, LongListAdmin):
         "status",
         "success",
         "condition",
-        ("processed_at", DateFieldListFilter),
+        ("processed_at", PeriodFilter),
         "generator",
         "error_class",
     )
+    list_filter_submit = True
     search_fields = ("curp", "document_id")
     search_help_text = _("A taskid, a document's id, an rw_id, or what a person is known by.")
     fieldsets = (

@@ -17,33 +17,14 @@ from unfold.decorators import display
 from brain import signing
 from brain.models import Flow, SigningKey
 from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin, badge, moment
-from orchestrator_site.verbs import Verb
 from queues.admin.lists import happened
 
 Status = SigningKey.Status
 
 
-def _rotate(key: SigningKey, reason: str) -> bool:
-    signing.rotate(reason)
-    return True
-
-
-ROTATE = Verb(
-    "rotate",
-    _("Make the next key"),
-    _(
-        "A new key waits beside this one. Give it to the workers (manage.py rotatesigningkey"
-        " --export), then activate it: until then nothing changes."
-    ),
-    _rotate,
-    lambda key: key.status == Status.CURRENT,
-    icon="autorenew",
-)
-
-
 @admin.register(SigningKey)
 class SigningKeyAdmin(VerbAdmin, ReadOnlyAdmin):
-    verbs = (ROTATE, *signing.KEY_VERBS)
+    verbs = signing.KEY_VERBS
     made_by = _("The next key is made on the page of the one that signs.")
     list_display = ("known_as", "state", "made", "signs_since", "verifies_until", "revoked")
     list_filter = ("status",)

@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from brain.models import Claim, Organismo
 from brain.verbs import TASK_VERBS
 from orchestrator_site import sentences
-from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin, badge, moment
+from orchestrator_site.admin import VerbAdmin, badge, moment
 from orchestrator_site.admin.bases import sentence
+from orchestrator_site.admin.lists import FOUND, LongListAdmin, PeriodFilter
 from queues.admin.evidence import evidence_of
 from queues.admin.lists import thread
 from queues.models import TramiteTask
 
 Status = TramiteTask.Status
+NEWEST = 2000  # rows whose payload a search reads
+
+
+class SiteFilter(admin.SimpleListFilter):
+    """Of the sites that there are: the rows are not asked."""
+
+    title = _("site")
+    parameter_name = "site_id"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        names = Organismo.objects.order_by("site_id").values_list("site_id", flat=True)
+        return [(name, name) for name in names]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The index begins with the status, so that each is named."""
+        if not self.value():
+            return queryset
+        return queryset.filter(site_id=self.value(), status__in=Status.values)
 
 
 @admin.register(TramiteTask)
-class TramiteTaskAdmin(VerbAdmin, ReadOnlyAdmin):
+class TramiteTaskAdmin(VerbAdmin, LongListAdmin):
     verbs = TASK_VERBS
     list_display = (
         "number",
@@ -32,9 +56,11 @@ class TramiteTaskAdmin(VerbAdmin, ReadOnlyAdmin):
         "queued",
         "processed",
     )
-    list_filter = ("status", "site_id", "error_class")
-    search_fields = ("=resource_id", "=case_id", "payload")
-    date_hierarchy = "created_at"
+    list_filter = ("status", SiteFilter, "error_class", ("created_at", PeriodFilter))
+    list_filter_submit = True
+    search_fields = ("resource_id__exact",)
+    search_help_text = _("A case number or its beginning, an idRecurso, a name, a plate, a case.")
+    ordering = ("-id",)
     fieldsets = (
         (None, {"fields": ("state", "why", "site_id", "expediente", "case_id")}),
         (_("What happened"), {"fields": ("thread",)}),
@@ -65,6 +91,18 @@ class TramiteTaskAdmin(VerbAdmin, ReadOnlyAdmin):
     )
     readonly_fields = ("state", "why", "expediente", "evidence", "error_told", "thread")
     error_told = sentence("error_log", _("message"))
+
+    def meant_by(self, term: str) -> Q:
+        """The number and the name stand in what was claimed; of the newest rows any part of what is
+        sent will do."""
+        claimed = Claim.objects.called(term).order_by("-id").values_list("resource_id", flat=True)
+        newest = TramiteTask.objects.order_by("-pk").values("pk")[:NEWEST]
+        holding = TramiteTask.objects.filter(pk__in=newest, payload__icontains=term)
+        return (
+            super().meant_by(term)
+            | Q(resource_id__in=list(claimed[:FOUND]))
+            | Q(pk__in=list(holding.values_list("pk", flat=True)))
+        )
 
     @display(description=_("case number"), ordering="id")
     def number(self, row: TramiteTask) -> SafeString:

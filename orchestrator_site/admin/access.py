@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import ForeignKey
+from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -17,6 +17,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from orchestrator_site import recording
 from orchestrator_site.admin.bases import ReadOnlyAdmin
 from orchestrator_site.cells import moment
 from orchestrator_site.inputs import PermissionsInWords
@@ -53,14 +54,42 @@ class ApiKeyAdmin(ModelAdmin):
             messages.warning(request, text)
 
 
+class Noted:
+    """An admin of rows that keep no history: each change is an event, with the values of `noted`
+    before and after."""
+
+    noted: tuple[str, ...]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        form.before = recording.stored(obj, *self.noted) if change else {}
+        super().save_model(request, obj, form, change)  # type: ignore[misc]
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)  # type: ignore[misc]
+        recording.note(form.instance, form.before, *self.noted)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        recording.gone(obj, recording.stored(obj, *self.noted))
+        super().delete_model(request, obj)  # type: ignore[misc]
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for row in queryset:
+            recording.gone(row, recording.stored(row, *self.noted))
+        super().delete_queryset(request, queryset)  # type: ignore[misc]
+
+
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(PermissionsInWords, DjangoUserAdmin, ModelAdmin):
+class UserAdmin(Noted, PermissionsInWords, DjangoUserAdmin, ModelAdmin):
     """Superusers are made, changed and deleted by superusers alone."""
 
+    noted = (
+        *("username", "first_name", "last_name", "email", "password"),
+        *("is_active", "is_staff", "is_superuser", "groups", "user_permissions"),
+    )
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -81,8 +110,8 @@ def _may_touch(request: HttpRequest, user: User | None) -> bool:
 
 
 @admin.register(Group)
-class GroupAdmin(PermissionsInWords, DjangoGroupAdmin, ModelAdmin):
-    pass
+class GroupAdmin(Noted, PermissionsInWords, DjangoGroupAdmin, ModelAdmin):
+    noted = ("name", "permissions")
 
 
 for _model in (AccessAttempt, AccessFailureLog, AccessLog):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote_plus, urlencode
 
-from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -14,15 +13,14 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from orchestrator_site import sentences, verbs
+from orchestrator_site.admin import confirming
+from orchestrator_site.admin.confirming import Asked
 from orchestrator_site.models import Event
 from orchestrator_site.verbs import Text, Verb
-
-EXAMPLES = 3
 
 
 def sentence(name: str, title: Text) -> Callable[[Any, Any], str]:
@@ -133,32 +131,50 @@ class VerbAdmin(ModelAdmin):
         row = self.get_object(request, object_id)
         if verb is None or row is None:
             raise Http404
-        back = reverse(
-            f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[object_id]
-        )
         rows = self.model._default_manager.filter(pk=row.pk)
-        return self.confirm(request, verb, rows) or HttpResponseRedirect(back)
+        return self.confirm(request, verb, rows) or HttpResponseRedirect(self._page(object_id))
 
     def confirm(self, request: HttpRequest, verb: Verb, rows: QuerySet[Any]) -> HttpResponse | None:
         """Ask for the reason; with it, do the verb and tell how it went (None: done)."""
-        reason = request.POST.get("reason", "").replace("\0", "").strip()
-        if request.POST.get("confirmed") and len(reason) >= 3:
-            _tell(request, verbs.apply(verb, rows, reason))
+        few = list(rows[:2])
+        only = few[0] if len(few) == 1 else None
+        now = verb.argument.of(only) if verb.argument and only else ""
+        asked = Asked.of(request, verb, now)
+        if not asked.is_settled:
+            return self._ask(request, verb, rows, asked)
+        if only is not None:
+            confirming.one(request, verb, only, asked)
             return None
-        examples = list(rows[:EXAMPLES])
+        if not verb.in_background or verbs.offer_of(self.model) is None:
+            confirming.some(request, verb, rows, asked)
+            return None
+        told = unquote_plus(request.GET.urlencode()) if _is_for_all(request) else ""
+        return confirming.many(request, verb, rows, asked, told)
+
+    def _ask(
+        self, request: HttpRequest, verb: Verb, rows: QuerySet[Any], asked: Asked
+    ) -> HttpResponse:
+        match = request.resolver_match
+        object_id = match.kwargs.get("object_id") if match else None
         context = {
             **self.admin_site.each_context(request),
-            "title": verb.label,
-            "verb": verb,
+            **confirming.about(verb, rows, asked),
             "opts": self.opts,
-            "count": rows.count(),
-            "examples": examples,
-            "missing_reason": bool(request.POST.get("confirmed")),
+            "back": self._page(object_id) if object_id else request.get_full_path(),
             "selected": request.POST.getlist("_selected_action"),
             "action": request.POST.get("action", ""),
             "select_across": request.POST.get("select_across", "0"),
         }
         return TemplateResponse(request, "admin/verb_confirmation.html", context)
+
+    def _page(self, object_id: str) -> str:
+        meta = self.opts
+        return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[object_id])
+
+
+def _is_for_all(request: HttpRequest) -> bool:
+    """Whether it is for all rows that the list's filter lets through."""
+    return request.POST.get("select_across", "0") == "1"
 
 
 def _action(verb: Verb) -> tuple[Callable[..., Any], str, Any]:
@@ -171,20 +187,3 @@ def _action(verb: Verb) -> tuple[Callable[..., Any], str, Any]:
     act.short_description = verb.label  # type: ignore[attr-defined]
     act.allowed_permissions = ["operate"]  # type: ignore[attr-defined]
     return act, verb.name, verb.label
-
-
-def _tell(request: HttpRequest, tally: verbs.Tally) -> None:
-    if tally.done:
-        text = ngettext("Done for %(n)d row.", "Done for %(n)d rows.", tally.done)
-        messages.success(request, text % {"n": tally.done})
-    if tally.moved_on:
-        text = ngettext(
-            "%(n)d row was left alone: it is not in a state for this (any more).",
-            "%(n)d rows were left alone: they are not in a state for this (any more).",
-            tally.moved_on,
-        )
-        messages.warning(request, text % {"n": tally.moved_on})
-    for refusal in tally.refused[:EXAMPLES]:
-        messages.error(request, refusal)
-    if (more := len(tally.refused) - EXAMPLES) > 0:
-        messages.error(request, _("%(n)d more were refused.") % {"n": more})

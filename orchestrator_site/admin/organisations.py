@@ -15,11 +15,10 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from orchestrator_site import membership, roles, tenancy
+from orchestrator_site import membership, recording, roles, tenancy
 from orchestrator_site.admin.bases import VerbAdmin
 from orchestrator_site.cells import NOTHING, badge, key, moment, pair, plain_table
 from orchestrator_site.models import Event, Member, Organisation
-from orchestrator_site.verbs import Verb
 
 SHOWN = 200  # members on an organisation's page
 
@@ -89,26 +88,11 @@ class OrganisationAdmin(ModelAdmin):
         return plain_table((_("user"), _("role"), _("state"), _("created")), lines)
 
 
-def _remove(member: Member, reason: str) -> bool:
-    return membership.remove(member)
-
-
-REMOVE = Verb(
-    "remove",
-    _("Remove"),
-    _("The person cannot sign in any more; its keys and its sessions at providers end."),
-    _remove,
-    lambda member: member.user.is_active,
-    icon="person_remove",
-    is_dangerous=True,
-)
-
-
 @admin.register(Member)
 class MemberAdmin(VerbAdmin, ModelAdmin):
     """A row stays for good: a user without one would count as nobody's."""
 
-    verbs = (REMOVE,)
+    verbs = membership.MEMBER_VERBS
     list_display = ("person", "place", "role", "state", "since")
     list_filter = ("role", "user__is_active", "organisation")
     list_select_related = ("user", "organisation")
@@ -139,8 +123,11 @@ class MemberAdmin(VerbAdmin, ModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Member, form: Any, change: bool) -> None:
+        before = recording.stored(obj, "role") if change else {}
         super().save_model(request, obj, form, change)
-        if not change:
+        if change:
+            recording.note(obj, before, "role")
+        else:
             obj.user.groups.add(Group.objects.get(name=roles.MEMBER))
             Event.record([obj], "", "member")
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -17,27 +14,28 @@ from unfold.decorators import display
 
 from orchestrator_site import sentences, telling
 from orchestrator_site.admin.bases import ReadOnlyAdmin, VerbAdmin, sentence
+from orchestrator_site.admin.lists import (
+    LongListAdmin,
+    PeriodFilter,
+    distinct_values,
+    indexed_values,
+)
 from orchestrator_site.alerting import ALERT_VERBS
 from orchestrator_site.cells import NOTHING, badge, brief, moment, pair
 from orchestrator_site.models import Alert, AlertRule, Event, Lease, Pause
-
-
-class KindFilter(admin.SimpleListFilter):
-    title = _("object type")
-    parameter_name = "object_type"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        types = Event.objects.order_by("object_type").values_list("object_type", flat=True)
-        return [(one, telling.kind(one)) for one in types.distinct()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(object_type=self.value()) if self.value() else queryset
+from orchestrator_site.models.event import PERSONS
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnlyAdmin):
+class EventAdmin(LongListAdmin):
     list_display = ("when", "row", "change", "why", "actor", "case")
-    list_filter = (KindFilter, "new", "actor_kind")
+    list_filter = (
+        indexed_values("object_type", _("object type"), telling.kind),
+        indexed_values("new", _("after")),
+        "actor_kind",
+        ("at", PeriodFilter),
+    )
+    list_filter_submit = True
     readonly_fields = ("kind", "change", "reason_told")
     fields = (
         "at",
@@ -50,9 +48,16 @@ class EventAdmin(ReadOnlyAdmin):
         "case_id",
         "data",
     )
-    search_fields = ("=case_id", "=object_id", "reason", "actor")
-    date_hierarchy = "at"
+    search_fields = ("case_id__exact",)
+    search_help_text = _("A case, an object's id, a person.")
     reason_told = sentence("reason", _("reason"))
+
+    def meant_by(self, term: str) -> Q:
+        """Its index begins with the kind of object, so that each is named. Of the actors only the
+        people are looked through: machines write nearly all of the rows."""
+        of_object = Q(object_type__in=distinct_values(Event, "object_type"), object_id=term)
+        of_person = Q(actor_kind__in=PERSONS, actor__istartswith=term)
+        return of_object | of_person | super().meant_by(term)
 
     @display(description=_("at"), ordering="at")
     def when(self, row: Event) -> SafeString:
@@ -72,11 +77,12 @@ class EventAdmin(ReadOnlyAdmin):
 
     @display(description=_("case"))
     def case(self, row: Event) -> SafeString:
-        """Its beginning, which leads to all its events."""
+        """Its beginning, which leads to all that is known of it."""
         if row.case_id is None:
             return NOTHING
-        shown = '<a class="nowrap" href="?q={0}" title="{0}">{1}…</a>'
-        return format_html(shown, row.case_id, str(row.case_id)[:8])
+        shown = '<a class="nowrap" href="{0}" title="{1}">{2}…</a>'
+        url = reverse("case", args=[row.case_id])
+        return format_html(shown, url, row.case_id, str(row.case_id)[:8])
 
     @display(description=_("change"), ordering="new")
     def change(self, row: Event) -> str:
@@ -148,7 +154,10 @@ class AlertAdmin(VerbAdmin, ReadOnlyAdmin):
     search_fields = ("subject", "message", "rule__name", "=case_id")
     date_hierarchy = "first_seen_at"
     message_told = sentence("message", _("message"))
-    readonly_fields = ("state", "severity", "message_told", "acknowledged", "thread")
+    hook_error_told = sentence("hook_error", _("webhook that failed"))
+    readonly_fields = (
+        *("state", "severity", "message_told", "acknowledged", "hook_error_told", "thread"),
+    )
     fields = (
         "rule",
         "severity",
@@ -163,6 +172,8 @@ class AlertAdmin(VerbAdmin, ReadOnlyAdmin):
         "resolved_at",
         "notified_at",
         "notify_error",
+        "hooked_at",
+        "hook_error_told",
         "thread",
     )
 
@@ -199,5 +210,5 @@ class AlertAdmin(VerbAdmin, ReadOnlyAdmin):
 
     @display(description=_("thread"))
     def thread(self, row: Alert) -> SafeString:
-        url = reverse("admin:orchestrator_site_event_changelist")
-        return format_html('<a href="{}?q={}">{}</a>', url, row.case_id, _("All its events"))
+        url = reverse("case", args=[row.case_id])
+        return format_html('<a href="{}">{}</a>', url, _("All its events"))

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from orchestrator_site import row_security
 from orchestrator_site.actors import ActorKind, act_as
 from orchestrator_site.models import ApiKey
+from orchestrator_site.roles import ADMIN_ALONE
 from orchestrator_site.tenancy import is_welcome, organisation_of
 
 NAME_MAX = 140  # an event's actor and a pause's holder have room for this and the kind
@@ -73,8 +74,14 @@ class RolePermission(permissions.BasePermission):
             return True
         if request.method in permissions.SAFE_METHODS:
             return True
-        operates = all(".operate_" in permission for permission in needed) and bool(needed)
-        return request.auth.scope == ApiKey.Scope.OPERATE and operates
+        return request.auth.scope == ApiKey.Scope.OPERATE and operates(needed)
+
+
+def operates(needed: list[str]) -> bool:
+    """Whether these are permissions to act, and not to configure."""
+    names = [permission.partition(".")[2] for permission in needed]
+    acts = all(name.startswith("operate_") and name not in ADMIN_ALONE for name in names)
+    return acts and bool(names)
 
 
 class MemberPermission(RolePermission):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.utils import timezone
 from django.utils.translation import gettext as _
+from django_filters import rest_framework as filters
 from rest_framework import serializers
 
 from orchestrator_site.alerting import ALERT_VERBS
 from orchestrator_site.api.views import ModelViewSet, ReadOnlyViewSet, with_verbs
 from orchestrator_site.measures import MEASURES
-from orchestrator_site.models import Alert, AlertRule
+from orchestrator_site.models import Alert, AlertRule, MaintenanceWindow
 
 
 class AlertSerializer(serializers.ModelSerializer[Alert]):
@@ -33,6 +37,9 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
             "resolved_at",
             "notified_at",
             "notify_error",
+            "hooked_status",
+            "hooked_at",
+            "hook_error",
         )
 
 
@@ -63,6 +70,27 @@ class AlertRuleSerializer(serializers.ModelSerializer[AlertRule]):
         return name
 
 
+class MaintenanceWindowSerializer(serializers.ModelSerializer[MaintenanceWindow]):
+    is_open = serializers.SerializerMethodField()
+
+    class Meta:
+        model = MaintenanceWindow
+        fields = ("id", "name", "starts_at", "ends_at", "rules", "reason", "is_open")
+        extra_kwargs = {"rules": {"required": False, "allow_empty": True}}
+
+    def get_is_open(self, row: MaintenanceWindow) -> bool:
+        return row.is_open(timezone.now())
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """It ends after it begins, also where only one of both is given."""
+        begin, end = (
+            attrs.get(name, getattr(self.instance, name, None)) for name in ("starts_at", "ends_at")
+        )
+        if begin and end and end <= begin:
+            raise serializers.ValidationError({"ends_at": _("It must end after it begins.")})
+        return attrs
+
+
 @with_verbs(*ALERT_VERBS)
 class AlertViewSet(ReadOnlyViewSet):
     queryset = Alert.objects.select_related("rule")
@@ -74,3 +102,22 @@ class AlertRuleViewSet(ModelViewSet):
     queryset = AlertRule.objects.all()
     serializer_class = AlertRuleSerializer
     filterset_fields = ("name", "severity", "enabled")
+
+
+class MaintenanceFilter(filters.FilterSet):
+    open_at = filters.IsoDateTimeFilter(method="_open_at", help_text="Those that last then.")
+
+    class Meta:
+        model = MaintenanceWindow
+        fields = ("name", "rules")
+
+    def _open_at(self, rows: Any, _name: str, moment: Any) -> Any:
+        return rows.open(moment)
+
+
+class MaintenanceWindowViewSet(ModelViewSet):
+    """While one is open nobody is told of its rules' alerts; without rules, of none at all."""
+
+    queryset = MaintenanceWindow.objects.prefetch_related("rules")
+    serializer_class = MaintenanceWindowSerializer
+    filterset_class = MaintenanceFilter

@@ -24,6 +24,7 @@ from rest_framework.views import APIView
 
 from orchestrator_site import membership
 from orchestrator_site.api.access import MemberPermission
+from orchestrator_site.api.choices import ChoiceField
 from orchestrator_site.api.errors import Conflict
 from orchestrator_site.api.views import ErrorSerializer
 from orchestrator_site.models import ApiKey, Member
@@ -180,8 +181,9 @@ class LogoutView(APIView):
 class KeySerializer(serializers.ModelSerializer[ApiKey]):
     """`key` is told once, by the answer that makes it."""
 
+    serializer_choice_field = ChoiceField
     expiresAt = serializers.DateTimeField(source="expires_at", required=False, allow_null=True)
-    lastUsedAt = serializers.DateTimeField(source="last_used_at", read_only=True)
+    lastUsedAt = serializers.DateTimeField(source="last_used_at", read_only=True, allow_null=True)
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
     key = serializers.CharField(read_only=True, required=False)
 

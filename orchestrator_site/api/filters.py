@@ -15,6 +15,8 @@ OTHERS = ("cursor", "page_size", "format")
 
 class KnownFilterBackend(DjangoFilterBackend):
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> Any:
+        if not request.query_params:
+            return queryset
         filterset = self.get_filterset(request, queryset, view)
         known = sorted(filterset.filters) if filterset else []
         if unknown := sorted(set(request.query_params) - set(known) - set(OTHERS)):

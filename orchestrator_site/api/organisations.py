@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from orchestrator_site import membership, verbs
 from orchestrator_site.api.access import MemberPermission
+from orchestrator_site.api.choices import ChoiceField
 from orchestrator_site.api.errors import Conflict
 from orchestrator_site.api.views import ErrorSerializer
 from orchestrator_site.models import Event, Member, Organisation
@@ -44,7 +45,7 @@ class MemberSerializer(serializers.ModelSerializer[Member]):
 
 class InviteeSerializer(serializers.Serializer[Any]):
     email = serializers.EmailField(max_length=150)
-    role = serializers.ChoiceField(Member.Role.choices, default=Member.Role.MEMBER)
+    role = ChoiceField(Member.Role.choices, default=Member.Role.MEMBER)
 
     def validate_email(self, email: str) -> str:
         if User.objects.filter(username__iexact=email).exists():

@@ -29,6 +29,7 @@ from brain.shares import LEVEL_NAMES, LEVEL_TONES
 from brain.standing import Standing
 from devices.models import Device
 from orchestrator_site.clock import db_now, midnight
+from orchestrator_site.dashboard import snapshot
 from orchestrator_site.dashboard.alerts import banner
 from orchestrator_site.models import Pause
 from queues import blockers
@@ -105,7 +106,8 @@ def switch(request: HttpRequest) -> HttpResponse:
         Pause.begin(DISTRIBUTION, reason)
     elif asked == "resume":
         Pause.end(DISTRIBUTION, reason)
-    return redirect("distribution")
+    snapshot.forget()
+    return redirect("admin:index" if request.POST.get("from") == "overview" else "distribution")
 
 
 def _context(now: datetime) -> dict[str, Any]:

@@ -9,14 +9,23 @@ from django.http import HttpRequest
 from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
+from orchestrator_site.dashboard.badges import badge_of
+
 # Pages that are no list of rows, by the name that stands for them below.
-PAGES = {"distribution": "distribution", "shares": "admin:brain_shares", "pqr": "pqr"}
+PAGES = {
+    "distribution": "distribution",
+    "shares": "admin:brain_shares",
+    "pqr": "pqr",
+    "board": "device-board",
+    **{f"queue-{name}": f"queue-{name}" for name in ("appeals", "lookups", "jobs")},
+}
 # Only where there is a mirror.
 MIRROR = ("queues_mirrorchange", "queues_setaside")
 GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
     (
         _("Appeals"),
         [
+            (_("Queue, live"), "monitoring", "queue-appeals", "queues.view_tramitetask"),
             (_("Queue"), "outgoing_mail", "queues_tramitetask", "queues.view_tramitetask"),
             (_("Claims"), "front_hand", "brain_claim", "brain.view_claim"),
             (_("Cycles"), "cycle", "brain_cycle", "brain.view_cycle"),
@@ -28,6 +37,8 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
         _("Lookups"),
         [
             (_("Distribution"), "alt_route", "distribution", "queues.view_generator"),
+            (_("Queue, live"), "monitoring", "queue-lookups", "queues.view_nbcrecord"),
+            (_("Device board"), "grid_view", "board", "devices.view_device"),
             (_("Shares"), "percent", "shares", "queues.view_sharechange"),
             (_("People"), "groups", "queues_nbcrecord", "queues.view_nbcrecord"),
             (_("Tasks"), "assignment", "queues_queueentry", "queues.view_queueentry"),
@@ -55,7 +66,7 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
             (_("Afinia"), "description", "postprocessing_ovafinia", "postprocessing.view_ovafinia"),
             (_("Air-e"), "description", "postprocessing_ovaire", "postprocessing.view_ovaire"),
             (
-                _("Executions"),
+                _("Post-processing runs"),
                 "history",
                 "postprocessing_postprocessingrun",
                 "postprocessing.view_postprocessingrun",
@@ -73,11 +84,18 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
                 "postprocessing_verification",
                 "postprocessing.view_verification",
             ),
+            (
+                _("Differences"),
+                "difference",
+                "postprocessing_difference",
+                "postprocessing.view_difference",
+            ),
         ],
     ),
     (
         _("Control plane"),
         [
+            (_("Queue, live"), "monitoring", "queue-jobs", "queues.view_job"),
             (_("Jobs"), "play_circle", "queues_job", "queues.view_job"),
             (
                 _("Sessions"),
@@ -137,6 +155,12 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
                 "orchestrator_site_alertrule",
                 "orchestrator_site.view_alertrule",
             ),
+            (
+                _("Maintenance"),
+                "construction",
+                "orchestrator_site_maintenancewindow",
+                "orchestrator_site.view_maintenancewindow",
+            ),
         ],
     ),
     (
@@ -151,7 +175,19 @@ GROUPS: list[tuple[Any, list[tuple[Any, str, str, str]]]] = [
                 "orchestrator_site_alert",
                 "orchestrator_site.view_alert",
             ),
+            (
+                _("Bulk actions"),
+                "checklist",
+                "orchestrator_site_bulkaction",
+                "orchestrator_site.view_bulkaction",
+            ),
             (_("Events"), "history", "orchestrator_site_event", "orchestrator_site.view_event"),
+            (
+                _("Audit"),
+                "verified_user",
+                "orchestrator_site_auditentry",
+                "orchestrator_site.view_auditentry",
+            ),
             (_("Schedules"), "schedule", "django_q_schedule", "superuser"),
         ],
     ),
@@ -179,7 +215,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
     name = PAGES.get(model, f"admin:{model}_changelist")
-    item = {"title": title, "icon": icon, "link": reverse_lazy(name)}
+    item = {"title": title, "icon": icon, "link": reverse_lazy(name), **badge_of(model)}
     return {**item, "active": _is_on_companies} if model == "pqr" else item
 
 

@@ -1,77 +1,47 @@
-"""The front page: is anything wrong, and is work flowing?"""
+"""The front page: is anything wrong, and is work flowing? One snapshot, told to each reader."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Min
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
-from brain import cycles
-from brain.assigning import DISTRIBUTION
-from brain.models import Claim, Cycle, Organismo
-from devices.models import Worker
-from orchestrator_site.clock import db_now, midnight
-from orchestrator_site.dashboard import distribution
-from orchestrator_site.dashboard.alerts import banner
-from orchestrator_site.models import Pause
-from queues.mirror import standing
-from queues.models import DistributionConfig, TramiteTask
+from brain.models import Cycle
+from orchestrator_site.dashboard import asking, live, snapshot
+from orchestrator_site.dashboard.live import Rights, Snapshot
+from orchestrator_site.dashboard.numbers import Number, listed, moment
+from orchestrator_site.dashboard.pools import lines
+from orchestrator_site.dashboard.snapshot import with_times
+from orchestrator_site.dashboard.worries import worries
+from orchestrator_site.models import Alert, AlertRule
+from postprocessing.models import PostProcessingRun
+from queues.mirror.standing import Standing
+from queues.models import Job, MirrorState, NbcRecord, TramiteTask, WebhookDelivery
 
-Status = TramiteTask.Status
-# What the queue shows, in the order of an appeal's way.
-SHOWN = (
-    Status.HELD,
-    Status.PENDING,
-    Status.PROCESSING,
-    Status.IN_DOUBT,
-    Status.COMPLETED,
-    Status.COMPLETED_WITH_ERRORS,
-    Status.FAILED,
-    Status.CANCELLED,
-)
-TASKS, CLAIMS = "admin:queues_tramitetask_changelist", "admin:brain_claim_changelist"
-# By the name of its count: what to say of it, and the list that shows the rows.
-WORRIES: tuple[tuple[str, Any, str, str], ...] = (
-    (
-        Status.IN_DOUBT.value,
-        ngettext_lazy(
-            "appeal may have been sent: decide", "appeals may have been sent: decide each"
-        ),
-        TASKS,
-        "status__exact=in_doubt",
-    ),
-    (
-        "unproven_claims",
-        ngettext_lazy("unproven claim", "unproven claims"),
-        CLAIMS,
-        "status__exact=unproven",
-    ),
-    (
-        "undecided_claims",
-        ngettext_lazy("claim was never decided", "claims were never decided"),
-        CLAIMS,
-        "status__exact=started",
-    ),
-    (
-        "unqueued_claims",
-        ngettext_lazy("case is ours but not queued", "cases are ours but not queued"),
-        CLAIMS,
-        "queued=no",
-    ),
-    (
-        Status.HELD.value,
-        ngettext_lazy("appeal waits for an authorisation", "appeals wait for an authorisation"),
-        TASKS,
-        "status__exact=held",
-    ),
-)
+WORKERS = 8
+TASKS, PEOPLE = "queues_tramitetask", "queues_nbcrecord"
+ENTRIES, JOBS, MESSAGES = "queues_queueentry", "queues_job", "queues_webhookdelivery"
+
+
+class Perms:
+    """A reader's rights as templates ask for them: `perms.queues.view_job`."""
+
+    def __init__(self, may: Rights, app: str = "") -> None:
+        self._may, self._app = may, app
+
+    def __getitem__(self, name: str) -> Any:
+        return f"{self._app}.{name}" in self._may if self._app else Perms(self._may, name)
+
+    def __iter__(self) -> Any:  # templates ask for keys, never for all
+        raise TypeError("not iterable")
 
 
 def environment(request: HttpRequest) -> list[Any] | None:
@@ -81,94 +51,235 @@ def environment(request: HttpRequest) -> list[Any] | None:
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What the front page shows."""
-    now = timezone.now()
-    return context | {
-        "title": _("Overview"),
-        **banner(request),
-        "mirror": standing.current(),
-        **lookups(request),
-        "brain": cycles.status(now),
-        "worries": worries(),
-        "states": states(),
-        "oldest": oldest_waiting(),
-        "organismos": organismos(),
-        "cycles": Cycle.objects.all()[:5],
-        "workers": Worker.objects.all()[:8],
-        "recent": TramiteTask.objects.order_by("-processed_at", "-id")[:8],
+    fragment = live.fragment(PART, snapshot.current(), live.rights_of(request.user, PART))
+    return context | {"title": _("Overview"), "overview": fragment, "now": timezone.now()}
+
+
+def render(taken: Snapshot, may: Rights) -> str:
+    data, now = taken.data, timezone.now()
+    since = datetime.fromisoformat(data["day"]["since_at"])
+    day = {"processed_at__gte": since, "processed_at__lt": since + timedelta(days=1)}
+    shown = {
+        "perms": Perms(may),
+        **_alerts(data["alerts"], may),
+        "worries": worries(data, may),
+        "brain": _brain(data["brain"]),
+        "distribution": with_times(data["distribution"]),
+        "appeals": _appeals(data["appeals"], day),
+        "people": _people(data["people"], day),
+        "jobs": _jobs(data["jobs"], day),
+        "messages": _messages(data["control"]["messages"]),
+        "expired": Number(
+            _("expired sessions"),
+            "warn",
+            data["control"]["expired_sessions"],
+            listed("brain_connectedprovider", status__exact="expired"),
+        ),
+        "generators": lines(data),
+        "organismos": _organismos(data["organismos"], since),
+        "companies": [_company(one) for one in data["companies"]],
+        "workers": _workers(data["workers"])[:WORKERS],
+        "more_workers": max(0, len(data["workers"]) - WORKERS),
+        "recent": [_appeal(one) for one in data["recent"]],
+        "mirror": _mirror(data["mirror"], now),
     }
+    return render_to_string("admin/overview/live.html", shown)
 
 
-def lookups(request: HttpRequest) -> dict[str, Any]:
-    """How distribution fares, for who may see it."""
-    if not request.user.has_perm("queues.view_generator"):
+PART = live.offer(
+    live.Part(
+        name="overview",
+        permissions=(
+            *("brain.view_cycle", "brain.operate_cycle", "brain.view_claim"),
+            *("brain.view_organismo", "brain.view_connectedprovider"),
+            *("brain.view_distributionbatch", "brain.view_sharechange", "devices.view_device"),
+            *("devices.view_worker", "orchestrator_site.operate_alert"),
+            *("orchestrator_site.view_alert", "postprocessing.view_postprocessingrun"),
+            *("postprocessing.view_s3file", "postprocessing.view_difference"),
+            *("queues.operate_generator", "queues.view_generator", "queues.view_job"),
+            *("queues.view_mirrorchange", "queues.view_nbcrecord", "queues.view_queueentry"),
+            *("queues.view_setaside", "queues.view_sharechange", "queues.view_tramitetask"),
+            "queues.view_webhookdelivery",
+        ),
+        current=snapshot.current,
+        render=render,
+    )
+)
+
+
+# --- The queues ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Queue:
+    """Its states as they are, what came out of it today, since when the first one waits."""
+
+    states: Sequence[Number]
+    today: Sequence[Number]
+    oldest_at: datetime | None
+
+
+def _queue(data: Mapping[str, Any], states: list[Number], today: list[Number]) -> Queue:
+    return Queue(states, today, moment(data["oldest_at"]))
+
+
+def _appeals(data: Mapping[str, Any], day: Mapping[str, Any]) -> Queue:
+    tones = TramiteTask.TONES
+    return _queue(
+        data,
+        _states(data["counts"], asking.APPEALS, tones, TASKS, {}),
+        _states(data["today"], asking.APPEALS_TODAY, tones, TASKS, day),
+    )
+
+
+def _people(data: Mapping[str, Any], day: Mapping[str, Any]) -> Queue:
+    ended = [
+        Number(one.label, "ok", data["today"][str(one.value)], _ended(one, day))
+        for one in asking.PEOPLE_TODAY
+    ]
+    tones: Mapping[Any, str] = NbcRecord.TONES
+    return _queue(data, _states(data["counts"], asking.PEOPLE, tones, PEOPLE, {}), ended)
+
+
+def _ended(condition: Any, day: Mapping[str, Any]) -> str:
+    return listed(ENTRIES, condition__exact=condition.value, status__exact="Complete", **day)
+
+
+def _jobs(data: Mapping[str, Any], day: Mapping[str, Any]) -> Queue:
+    tones: Mapping[Any, str] = Job.TONES
+    return _queue(
+        data,
+        _states(data["counts"], asking.JOBS, tones, JOBS, {}),
+        _states(data["today"], asking.JOBS_TODAY, tones, JOBS, day),
+    )
+
+
+def _messages(counts: Mapping[str, int]) -> list[Number]:
+    tones: Mapping[Any, str] = WebhookDelivery.TONES
+    return _states(counts, asking.MESSAGES, tones, MESSAGES, {})
+
+
+def _states(
+    counts: Mapping[str, int],
+    statuses: Sequence[Any],
+    tones: Mapping[Any, str],
+    model: str,
+    day: Mapping[str, Any],
+) -> list[Number]:
+    return [
+        Number(
+            status.label,
+            tones[status],
+            counts[status.value],
+            listed(model, status__exact=status.value, **day),
+        )
+        for status in statuses
+    ]
+
+
+# --- The rest ------------------------------------------------------------------------------------
+
+
+def _alerts(data: Mapping[str, Any], may: Rights) -> dict[str, Any]:
+    if "orchestrator_site.view_alert" not in may:
         return {}
-    now, config = db_now(), DistributionConfig.current()
+    shown = [_alert(row) for row in data["worst"]]
+    return {"alerts": shown, "more_alerts": max(0, data["raised"] - len(shown))}
+
+
+def _alert(row: Mapping[str, Any]) -> Alert:
+    """The row, which knows how it is told."""
+    of_rule = {name[6:]: value for name, value in row.items() if name.startswith("rule__")}
+    own = {name: value for name, value in row.items() if not name.startswith("rule__")}
+    return Alert(rule=AlertRule(**of_rule), **with_times(own))
+
+
+def _brain(data: Mapping[str, Any]) -> dict[str, Any]:
+    outcome = data["last_outcome"]
+    label = Cycle.Outcome(outcome).label if outcome else ""
+    return {**with_times(data), "outcome": label, "is_trouble": outcome in ("with_errors",)}
+
+
+def _organismos(rows: Sequence[Mapping[str, Any]], since: datetime) -> list[dict[str, Any]]:
+    return [
+        {
+            **with_times(row),
+            "url": reverse("admin:brain_organismo_change", args=[row["id"]]),
+            "percent": min(100, 100 * row["waiting"] // (row["target_queue_depth"] or 1)),
+            "queue": Number(
+                "",
+                "wait",
+                row["waiting"],
+                listed(TASKS, status__exact="pending", site_id__exact=row["site_id"]),
+            ),
+            "claims": Number(
+                "",
+                "ok",
+                row["claimed_today"],
+                listed(
+                    "brain_claim",
+                    organismo__id__exact=row["id"],
+                    started_at__gte=since,
+                    status__in="proven,recovered",
+                ),
+            ),
+        }
+        for row in rows
+    ]
+
+
+def _company(row: Mapping[str, Any]) -> dict[str, Any]:
+    run, seen = row["run"], row["verification"]
+    status = PostProcessingRun.Status(run["status"]) if run else None
     return {
-        "distribution_paused": Pause.of(DISTRIBUTION),
-        "people": distribution.people(now),
-        "lines": distribution.lines(config, None, now),
-        "devices": distribution.held(config, now),
+        **row,
+        "url": reverse("pqr-company", args=[row["name"]]),
+        "run": with_times(run) if run else None,
+        "run_label": status.label if status else "",
+        "run_tone": PostProcessingRun.TONES[status] if status else "off",
+        "verification": with_times(seen) if seen else None,
+        "failed": Number(
+            _("not uploaded"),
+            "bad",
+            row["files"]["error"],
+            listed("postprocessing_s3file", empresa=row["name"], status__exact="error"),
+        ),
+        "differences": Number(
+            _("differences"),
+            "warn",
+            seen["differences"] if seen else 0,
+            listed("postprocessing_difference", verification__id__exact=seen["id"]) if seen else "",
+        ),
     }
 
 
-def states() -> list[dict[str, Any]]:
-    counted = _appeals()
-    url = reverse("admin:queues_tramitetask_changelist")
-    return [
-        {
-            "label": status.label,
-            "tone": TramiteTask.TONES[status],
-            "count": counted.get(status.value, 0),
-            "url": f"{url}?status__exact={status.value}",
-        }
-        for status in SHOWN
-    ]
+def _workers(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The silent ones first."""
+    shown = sorted(rows, key=lambda row: (row["is_alive"], row["name"]))
+    return [with_times(row) for row in shown]
 
 
-def oldest_waiting() -> datetime | None:
-    """When the appeal that waits longest was queued."""
-    return TramiteTask.objects.waiting().aggregate(at=Min("created_at"))["at"]
+def _appeal(row: Mapping[str, Any]) -> dict[str, Any]:
+    status = TramiteTask.Status(row["status"])
+    return {
+        **with_times(row),
+        "title": row["expediente"] or row["resource_id"],
+        "url": reverse(f"admin:{TASKS}_change", args=[row["id"]]),
+        "label": status.label,
+        "tone": TramiteTask.TONES[status],
+    }
 
 
-def organismos() -> list[dict[str, Any]]:
-    """Each active organismo: its queue against the target, claims today, its last error."""
-    waiting = _by_site(TramiteTask.objects.waiting())
-    today = midnight(timezone.now())
-    claims = Claim.objects.filter(started_at__gte=today, status__in=Claim.OURS)
-    claimed = dict(claims.values_list("organismo__site_id").annotate(Count("id")))
-    return [
-        {
-            "row": row,
-            "waiting": waiting.get(row.site_id, 0),
-            "percent": min(100, 100 * waiting.get(row.site_id, 0) // (row.target_queue_depth or 1)),
-            "claimed": claimed.get(row.site_id, 0),
-        }
-        for row in Organismo.objects.filter(active=True)
-    ]
-
-
-def _by_site(tasks: Any) -> dict[str, int]:
-    return dict(tasks.order_by().values_list("site_id").annotate(Count("id")))
-
-
-def worries() -> list[dict[str, Any]]:
-    """What a person should look at, worst first; nothing when all is well."""
-    counts = _appeals() | cycles.status(timezone.now())
-    broken = [
-        {"count": "", "text": f"{row.site_id}: {row.last_error}", "url": _page_of(row)}
-        for row in Organismo.objects.filter(active=True).exclude(last_error="")
-    ]
-    return broken + [
-        {"count": count, "text": text % count, "url": f"{reverse(page)}?{query}"}
-        for name, text, page, query in WORRIES
-        if (count := counts.get(name, 0))
-    ]
-
-
-def _appeals() -> dict[str, int]:
-    """How many there are of each status."""
-    return dict(TramiteTask.objects.values_list("status").annotate(Count("id")))
-
-
-def _page_of(row: Organismo) -> str:
-    return reverse("admin:brain_organismo_change", args=[row.pk])
+def _mirror(data: Mapping[str, Any] | None, now: datetime) -> Standing | None:
+    if data is None:
+        return None
+    known = with_times(data)
+    names = ("is_on", "error", "error_at", "published_at", "read_at")
+    return Standing(
+        state=MirrorState(**{name: known[name] for name in names}),
+        now=now,
+        depth=known["depth"],
+        lag=max(now - known["oldest_at"], timedelta(0)) if known["oldest_at"] else timedelta(0),
+        out=known["set_aside_out"],
+        into=known["set_aside_into"],
+    )

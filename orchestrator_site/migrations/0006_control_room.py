@@ -3,6 +3,7 @@
 import django.core.serializers.json
 import django.db.models.deletion
 import django.utils.timezone
+import orchestrator_site.models.history
 import simple_history.models
 import uuid_utils.compat
 from django.conf import settings
@@ -93,7 +94,12 @@ class Migration(migrations.Migration):
                 ("action", models.CharField(max_length=64, verbose_name="action")),
                 ("object_type", models.CharField(max_length=64, verbose_name="object type")),
                 ("object_id", models.CharField(max_length=64, verbose_name="object")),
-                ("object_name", models.CharField(blank=True, max_length=200, verbose_name="name")),
+                (
+                    "object_name",
+                    models.CharField(
+                        blank=True, db_index=True, max_length=200, verbose_name="name"
+                    ),
+                ),
                 (
                     "before",
                     models.JSONField(
@@ -120,7 +126,12 @@ class Migration(migrations.Migration):
                 "verbose_name": "audit entry",
                 "verbose_name_plural": "audit",
                 "ordering": ["-number"],
-                "indexes": [models.Index(fields=["object_type", "object_id"], name="audit_object")],
+                "indexes": [
+                    models.Index(fields=["object_id", "object_type"], name="audit_object"),
+                    models.Index(fields=["object_type", "-number"], name="audit_type"),
+                    models.Index(fields=["action", "-number"], name="audit_action"),
+                    models.Index(fields=["actor_kind", "-number"], name="audit_actor_kind"),
+                ],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("source", "source_id"), name="audit_one_a_source"
@@ -167,6 +178,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("actor", models.CharField(blank=True, max_length=150, verbose_name="actor")),
+                ("language", models.CharField(blank=True, max_length=16)),
                 (
                     "status",
                     models.CharField(
@@ -225,6 +237,7 @@ class Migration(migrations.Migration):
                 ("position", models.PositiveIntegerField()),
                 ("keys", models.JSONField(default=list)),
                 ("outcome", models.JSONField(default=dict)),
+                ("reached", models.PositiveIntegerField(default=0)),
                 ("under_way", models.CharField(blank=True, max_length=64)),
                 ("is_ended", models.BooleanField(default=False)),
                 (
@@ -247,6 +260,30 @@ class Migration(migrations.Migration):
                     "id",
                     models.BigIntegerField(
                         auto_created=True, blank=True, db_index=True, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "actor_kind",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("system", "System"),
+                            ("user", "User"),
+                            ("api_key", "API key"),
+                            ("worker", "Worker"),
+                            ("brain", "Brain"),
+                            ("command", "Command"),
+                        ],
+                        default=orchestrator_site.models.history.acting_kind,
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "actor",
+                    models.CharField(
+                        blank=True,
+                        default=orchestrator_site.models.history.acting_name,
+                        max_length=150,
                     ),
                 ),
                 ("name", models.CharField(max_length=100, verbose_name="name")),
@@ -396,6 +433,22 @@ class Migration(migrations.Migration):
                 name="bulk_live",
             ),
         ),
+        migrations.AddIndex(
+            model_name="bulkpart",
+            index=models.Index(
+                condition=models.Q(("is_ended", False)),
+                fields=["bulk", "position"],
+                name="bulk_part_open",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="bulkpart",
+            index=models.Index(
+                condition=models.Q(("under_way", ""), _negated=True),
+                fields=["bulk"],
+                name="bulk_part_under_way",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="bulkpart",
             constraint=models.UniqueConstraint(
@@ -413,6 +466,148 @@ class Migration(migrations.Migration):
             model_name="savedfilter",
             constraint=models.UniqueConstraint(
                 fields=("user", "page", "name"), name="saved_filter_name"
+            ),
+        ),
+        migrations.CreateModel(
+            name="HistoricalApiKey",
+            fields=[
+                (
+                    "id",
+                    models.BigIntegerField(
+                        auto_created=True, blank=True, db_index=True, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "actor_kind",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("system", "System"),
+                            ("user", "User"),
+                            ("api_key", "API key"),
+                            ("worker", "Worker"),
+                            ("brain", "Brain"),
+                            ("command", "Command"),
+                        ],
+                        default=orchestrator_site.models.history.acting_kind,
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "actor",
+                    models.CharField(
+                        blank=True,
+                        default=orchestrator_site.models.history.acting_name,
+                        max_length=150,
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, verbose_name="name")),
+                (
+                    "prefix",
+                    models.CharField(
+                        db_index=True, editable=False, max_length=8, verbose_name="prefix"
+                    ),
+                ),
+                (
+                    "scope",
+                    models.CharField(
+                        choices=[
+                            ("read", "Read"),
+                            ("operate", "Read and operate"),
+                            ("admin", "All that the user may do"),
+                        ],
+                        default="read",
+                        max_length=8,
+                        verbose_name="scope",
+                    ),
+                ),
+                (
+                    "expires_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="expires at"),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(blank=True, editable=False, verbose_name="created"),
+                ),
+                ("history_id", models.AutoField(primary_key=True, serialize=False)),
+                ("history_date", models.DateTimeField(db_index=True)),
+                ("history_change_reason", models.CharField(max_length=100, null=True)),
+                (
+                    "history_type",
+                    models.CharField(
+                        choices=[("+", "Created"), ("~", "Changed"), ("-", "Deleted")], max_length=1
+                    ),
+                ),
+                (
+                    "history_user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        blank=True,
+                        db_constraint=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "historical API key",
+                "verbose_name_plural": "historical API keys",
+                "ordering": ("-history_date", "-history_id"),
+                "get_latest_by": ("history_date", "history_id"),
+            },
+            bases=(simple_history.models.HistoricalChanges, models.Model),
+        ),
+        migrations.AddField(
+            model_name="historicalalertrule",
+            name="actor_kind",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("system", "System"),
+                    ("user", "User"),
+                    ("api_key", "API key"),
+                    ("worker", "Worker"),
+                    ("brain", "Brain"),
+                    ("command", "Command"),
+                ],
+                default=orchestrator_site.models.history.acting_kind,
+                max_length=16,
+            ),
+        ),
+        migrations.AddField(
+            model_name="historicalalertrule",
+            name="actor",
+            field=models.CharField(
+                blank=True,
+                default=orchestrator_site.models.history.acting_name,
+                max_length=150,
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="alert",
+            index=models.Index(
+                condition=models.Q(("hooked_status__in", ["open", "acknowledged"])),
+                fields=["id"],
+                name="alert_hooked",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="event",
+            index=models.Index(
+                condition=models.Q(("actor_kind__in", ("user", "api_key", "command"))),
+                fields=["at", "id"],
+                name="event_of_persons",
             ),
         ),
         migrations.RunPython(forwards, backwards),

@@ -14,11 +14,11 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
-from simple_history.models import HistoricalRecords
 
 from orchestrator_site import measures, sentences
 from orchestrator_site.measures import Measure, Reading
 from orchestrator_site.models.event import Event
+from orchestrator_site.models.history import History
 from orchestrator_site.status import StatusModel
 
 SUBJECT_LENGTH = 200
@@ -70,7 +70,7 @@ class AlertRule(models.Model):
         help_text=_("With commas between them. Empty: those of ALERT_EMAILS."),
     )
 
-    history = HistoricalRecords()
+    history = History()
 
     class Meta:
         ordering = ["name"]
@@ -149,6 +149,14 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         told = set(lately.values_list("subject", flat=True))
         return [alert for alert in waiting if alert.subject not in told]
 
+    def due_for_hook(self) -> Self:
+        """What the webhook does not know yet: those that are raised, and the end of those that it
+        was told of. Those that it refused go last."""
+        told = Q(hooked_status__in=Alert.RAISED)
+        news = Q(status__in=Alert.RAISED) & ~Q(status=models.F("hooked_status"))
+        over = Q(status=Alert.Status.RESOLVED) & told
+        return self.filter(news | over).select_related("rule").order_by("hook_error", "id")
+
 
 class Alert(StatusModel):
     """A reading beyond its rule's threshold, from its first sight to its end."""
@@ -210,6 +218,14 @@ class Alert(StatusModel):
                 condition=Q(status__in=["pending", "open", "acknowledged", "resolved"]),
                 name="alert_status_known",
             ),
+        ]
+        indexes = [
+            # Of which the webhook may still have to be told that they are over.
+            models.Index(
+                fields=["id"],
+                condition=Q(hooked_status__in=["open", "acknowledged"]),
+                name="alert_hooked",
+            )
         ]
 
     def __str__(self) -> str:
@@ -285,3 +301,14 @@ class Alert(StatusModel):
     def give_mail_back(self, error: str) -> None:
         """It could not be sent: it is due again at the next evaluation."""
         Alert.objects.filter(pk=self.pk).update(notified_at=self.notified_at, notify_error=error)
+
+    # --- The webhook ----------------------------------------------------------------------------
+
+    def hooked(self, now: datetime) -> bool:
+        """The webhook has taken the state that this copy is in."""
+        told = {"hooked_status": self.status, "hooked_at": now, "hook_error": ""}
+        return bool(Alert.objects.filter(pk=self.pk).update(**told))
+
+    def hook_failed(self, error: str) -> None:
+        """It is told again at the next evaluation."""
+        Alert.objects.filter(pk=self.pk).update(hook_error=error)

@@ -13,9 +13,11 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from orchestrator_site.models.history import History
 from orchestrator_site.tenancy import is_welcome
 
 PREFIX_LENGTH = 8
+LOGIN = "login"  # the name of the keys that logins make
 
 
 class ApiKey(models.Model):
@@ -37,12 +39,19 @@ class ApiKey(models.Model):
     last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
+    history = History(excluded_fields=["digest", "last_used_at"])
+
     class Meta:
         verbose_name = _("API key")
         verbose_name_plural = _("API keys")
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}...)"
+
+    @property
+    def has_history(self) -> bool:
+        """Not those that come and go with each login."""
+        return self.name != LOGIN
 
     def issue(self) -> str:
         """Give this row a new key and return it: the only time that it can be read."""

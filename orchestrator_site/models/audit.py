@@ -26,7 +26,7 @@ class AuditEntry(models.Model):
     action = models.CharField(_("action"), max_length=64)
     object_type = models.CharField(_("object type"), max_length=64)
     object_id = models.CharField(_("object"), max_length=64)
-    object_name = models.CharField(_("name"), max_length=200, blank=True)
+    object_name = models.CharField(_("name"), max_length=200, blank=True, db_index=True)
     before = models.JSONField(_("before"), default=dict, encoder=DjangoJSONEncoder)
     after = models.JSONField(_("after"), default=dict, encoder=DjangoJSONEncoder)
     reason = models.TextField(_("reason"), blank=True)
@@ -39,7 +39,13 @@ class AuditEntry(models.Model):
         ordering = ["-number"]
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit")
-        indexes = [models.Index(fields=["object_type", "object_id"], name="audit_object")]
+        indexes = [
+            models.Index(fields=["object_id", "object_type"], name="audit_object"),
+            # Of the list's filters, in the list's order.
+            models.Index(fields=["object_type", "-number"], name="audit_type"),
+            models.Index(fields=["action", "-number"], name="audit_action"),
+            models.Index(fields=["actor_kind", "-number"], name="audit_actor_kind"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["source", "source_id"], name="audit_one_a_source")
         ]

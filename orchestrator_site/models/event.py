@@ -16,6 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from orchestrator_site.actors import ActorKind, current_actor
 
 ACTOR_LENGTH = 150
+# The actors behind whom a person stands.
+PERSONS = (ActorKind.USER.value, ActorKind.API_KEY.value, ActorKind.COMMAND.value)
 COMMON = ("at", "actor_kind", "actor", "object_type", "old", "new", "reason", "data")
 EACH = ("case_id", "object_id")
 
@@ -38,7 +40,16 @@ class Event(models.Model):
         ordering = ["-id"]
         verbose_name = _("event")
         verbose_name_plural = _("events")
-        indexes = [models.Index(fields=["object_type", "object_id"], name="event_object")]
+        indexes = [
+            models.Index(fields=["object_type", "object_id"], name="event_object"),
+            models.Index(fields=["new", "-id"], name="event_new"),
+            # What the audit is made of: few among many.
+            models.Index(
+                fields=["at", "id"],
+                condition=models.Q(actor_kind__in=PERSONS),
+                name="event_of_persons",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.object_type} {self.object_id}: {self.old} -> {self.new}"

@@ -9,9 +9,9 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
-from simple_history.models import HistoricalRecords
 
 from orchestrator_site.models.alert import AlertRule
+from orchestrator_site.models.history import History
 
 
 class MaintenanceQuerySet(models.QuerySet["MaintenanceWindow"]):
@@ -34,7 +34,7 @@ class MaintenanceWindow(models.Model):
     )
     reason = models.TextField(_("reason"), blank=True)
 
-    history = HistoricalRecords(m2m_fields=[rules])
+    history = History(m2m_fields=[rules])
     objects = MaintenanceQuerySet.as_manager()
 
     class Meta:
@@ -49,6 +49,17 @@ class MaintenanceWindow(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def is_open(self, now: datetime) -> bool:
+        return self.starts_at <= now < self.ends_at
+
+    @classmethod
+    def silenced(cls, now: datetime) -> models.QuerySet[AlertRule]:
+        """The rules of whose alerts nobody is told now."""
+        there = cls.objects.open(now)
+        if there.filter(rules=None).exists():
+            return AlertRule.objects.all()
+        return AlertRule.objects.filter(pk__in=there.values("rules"))
 
     def clean(self, *args: Any) -> None:
         if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:

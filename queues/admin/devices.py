@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -43,6 +44,13 @@ class HeldFilter(admin.SimpleListFilter):
         if self.value() in ("free", "held"):
             return queryset.filter(available=self.value() == "free")
         return queryset
+
+
+def _stuck_before(request: Any) -> datetime:
+    """Asked once: a list makes its rows' query several times."""
+    if not hasattr(request, "stuck_before"):
+        request.stuck_before = db_now() - DistributionConfig.current().minutes("stuck")
+    return request.stuck_before
 
 
 @admin.register(Device)
@@ -95,8 +103,7 @@ class DeviceAdmin(VerbAdmin):
     reason_told = sentence("status_reason", _("reason"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        before = db_now() - DistributionConfig.current().minutes("stuck")
-        stuck = Device.objects.stuck(before).filter(pk=OuterRef("pk"))
+        stuck = Device.objects.stuck(_stuck_before(request)).filter(pk=OuterRef("pk"))
         return super().get_queryset(request).annotate(is_stuck=Exists(stuck))
 
     def has_delete_permission(self, request: HttpRequest, obj: Device | None = None) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin import EmptyFieldListFilter
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -71,12 +72,27 @@ class DistributionConfigAdmin(ModelAdmin):
         recording.note(obj, before)
 
 
+class ConditionFilter(admin.SimpleListFilter):
+    """Of the conditions that there are: the rows are not asked."""
+
+    title = _("condition")
+    parameter_name = "condition"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(str(one.value), f"{one.value} {one.label}") for one in QueueEntry.Condition]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value() or ""
+        return queryset.filter(condition=value) if value.isdecimal() else queryset
+
+
 @admin.register(RegistroWork)
 class RegistroWorkAdmin(LongListAdmin):
     list_display = ("rw", "person", "state", "outcome", "told", "began", "ended")
-    list_filter = (("f_date", EmptyFieldListFilter), "condition")
+    list_filter = (("f_date", EmptyFieldListFilter), ConditionFilter)
     list_select_related = ("nbc",)
-    search_fields = ("=rw_id",)
+    search_fields = ("rw_id__exact", "nbc__curp__startswith", "nbc__nbc_id__exact")
+    search_help_text = _("An rw_id, an NBC id, a CURP or its beginning.")
     fields = ("rw_id", "nbc", "outcome", "message_told", "i_date", "f_date")
     readonly_fields = ("outcome", "message_told")
     message_told = sentence("message", _("message"))

@@ -11,17 +11,26 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from orchestrator_site.admin import ReadOnlyAdmin, SuperuserAdmin, moment
+from orchestrator_site import telling
+from orchestrator_site.admin import SuperuserAdmin, moment
+from orchestrator_site.admin.lists import LongListAdmin, indexed_values
 from orchestrator_site.cells import NOTHING, brief
 from queues.doorbell import Q_MODELS
 from queues.models import EvidenceFile
 
 
 @admin.register(EvidenceFile)
-class EvidenceFileAdmin(ReadOnlyAdmin):
+class EvidenceFileAdmin(LongListAdmin):
     list_display = ("file", "kind", "size", "sum", "created", "opens")
-    list_filter = ("kind", "object_type")
-    search_fields = ("=case_id", "path", "=sha256")
+    list_filter = ("kind", indexed_values("object_type", _("object type"), telling.kind))
+    search_fields = ("path__startswith", "sha256__exact")
+    search_help_text = _("A case, a path or its beginning, a SHA-256.")
+    readonly_fields = ("whole_case",)
+
+    @display(description=_("case"))
+    def whole_case(self, row: EvidenceFile) -> SafeString:
+        url = reverse("case", args=[row.case_id])
+        return format_html('<a href="{}">{}</a>', url, row.case_id)
 
     @display(description=_("path"), ordering="path")
     def file(self, row: EvidenceFile) -> SafeString:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,18 +24,21 @@ from unfold.decorators import display
 from orchestrator_site import sentences, tenancy
 from orchestrator_site.admin import VerbAdmin, badge, moment
 from orchestrator_site.admin.bases import sentence
+from orchestrator_site.admin.lists import PeriodFilter, recent_values
 from orchestrator_site.cells import NOTHING, brief, key, pair, plain_table
 from queues import live
 from queues.admin.evidence import evidence_of
 from queues.admin.lists import LongListAdmin, thread
 from queues.admin.steps import steps_table, told
 from queues.browser import scripts
+from queues.browser.runs import REPEATED
 from queues.models import Job
 from queues.verbs import JOB_VERBS
 
 logger = logging.getLogger(__name__)
 Status = Job.Status
 HIDDEN = "•••"
+NEXT_ATTEMPT = re.compile(re.escape(REPEATED).replace(r"\{number\}", r"(\d+)"))
 
 
 @admin.register(Job)
@@ -50,10 +54,17 @@ class JobAdmin(VerbAdmin, LongListAdmin):
         "since",
         "on",
     )
-    list_filter = ("status", "organisation", "provider_name", "error_class")
+    list_filter = (
+        "status",
+        "organisation",
+        recent_values("provider_name", _("provider")),
+        "error_class",
+        ("created_at", PeriodFilter),
+    )
+    list_filter_submit = True
     list_select_related = ("organisation", "user")
-    search_fields = ("=case_id", "=flow_name", "=user__email", "=worker")
-    date_hierarchy = "created_at"
+    search_fields = ("flow_name__exact", "user__email__exact", "worker__exact")
+    search_help_text = _("A job's id, a flow, a user's e-mail, a worker.")
     ordering = ("-id",)
     fieldsets = (
         (None, {"fields": ("state", "why", "organisation", "user", "provider_name", "flow")}),
@@ -194,9 +205,9 @@ class JobAdmin(VerbAdmin, LongListAdmin):
 
     @display(description=_("inputs"))
     def given(self, row: Job) -> SafeString:
-        """What its script takes for a secret is not shown."""
-        secret = _secret_names(row)
-        return _pairs({name: HIDDEN if name in secret else v for name, v in row.inputs.items()})
+        """Only what its script takes for no secret: what no step uses may be one."""
+        plain = _plain_names(row)
+        return _pairs({name: v if name in plain else HIDDEN for name, v in row.inputs.items()})
 
     @display(description=_("steps"))
     def steps(self, row: Job) -> SafeString:
@@ -218,12 +229,20 @@ def _written(job: Job, after: int) -> dict[str, Any]:
         found, is_lost = [], True
     asked = urlencode({"after": after + len(found), "status": job.status})
     return {
-        "lines": found,
+        "lines": list(map(_line, found)),
         "is_first": after == 0,
         "is_lost": is_lost,
         "is_live": job.status in Job.LIVE,
         "next": f"{reverse('admin:queues_job_lines', args=[job.pk])}?{asked}",
     }
+
+
+def _line(line: str) -> str | SafeString:
+    """The one before those of a repeated attempt stands out."""
+    found = NEXT_ATTEMPT.fullmatch(line)
+    if not found:
+        return line
+    return format_html("<strong>{}</strong>", _("attempt %(n)d") % {"n": int(found[1])})
 
 
 def _steps(job: Job) -> list[dict[str, Any]]:
@@ -236,13 +255,11 @@ def _steps(job: Job) -> list[dict[str, Any]]:
     return steps
 
 
-def _secret_names(job: Job) -> set[str]:
-    """All of them, where the script does not say which are secret."""
-    steps = _steps(job)
-    if not steps:
-        return set(job.inputs)
-    parts = (name.partition(".") for name in scripts.placeholders(steps))
-    return {rest for root, _dot, rest in parts if root == "secret"}
+def _plain_names(job: Job) -> set[str]:
+    """The inputs that the script uses, and never as a secret."""
+    parts = [name.split(".")[:2] for name in scripts.placeholders(_steps(job))]
+    secret = {name for root, *names in parts if root == "secret" for name in names}
+    return {name for root, *names in parts if root == "payload" for name in names} - secret
 
 
 def _pairs(values: dict[str, Any]) -> SafeString:

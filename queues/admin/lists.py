@@ -5,35 +5,19 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.core.paginator import Paginator
 from django.urls import reverse
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from orchestrator_site import sentences, telling
-from orchestrator_site.admin import ReadOnlyAdmin
+from orchestrator_site.admin.lists import CappedPaginator as CappedPaginator
+from orchestrator_site.admin.lists import LongListAdmin as LongListAdmin
 from orchestrator_site.cells import moment, plain_table
 from orchestrator_site.models import Event
 
-COUNTED = 10_000
 EVENTS = 200
-
-
-class CappedPaginator(Paginator):
-    """Counts no further than anybody turns pages: to count a million rows takes seconds."""
-
-    @cached_property
-    def count(self) -> int:
-        rows: Any = self.object_list
-        return rows.order_by()[:COUNTED].count()
-
-
-class LongListAdmin(ReadOnlyAdmin):
-    """A table of a machine's with no end."""
-
-    paginator = CappedPaginator
+WHOLE_CASE = _("The whole case, across all systems")
 
 
 def page_of(row: Any) -> str:
@@ -60,11 +44,12 @@ def thread(case_id: UUID) -> SafeString:
         for event in reversed(events[:EVENTS])
     ]
     shown = plain_table((_("at"), _("what"), _("change"), _("reason"), _("by")), lines)
+    whole = format_html('<p><a href="{}">{}</a></p>', reverse("case", args=[case_id]), WHOLE_CASE)
     if len(events) <= EVENTS:
-        return shown
+        return whole + shown
     url = reverse("admin:orchestrator_site_event_changelist")
     older = format_html('<p><a href="{}?q={}">{}</a></p>', url, case_id, _("There are older ones."))
-    return older + shown
+    return whole + older + shown
 
 
 def happened(row: Any, most: int = 50) -> SafeString:

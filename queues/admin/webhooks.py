@@ -19,6 +19,7 @@ from orchestrator_site import sentences, tenancy
 from orchestrator_site.addresses import AddressRefused
 from orchestrator_site.admin import VerbAdmin, badge, moment
 from orchestrator_site.admin.bases import sentence
+from orchestrator_site.admin.lists import PeriodFilter, indexed_values
 from orchestrator_site.cells import NOTHING, brief, pair, plain_table
 from orchestrator_site.verbs import Verb
 from queues import recording, webhooks
@@ -146,14 +147,28 @@ class WebhookEndpointAdmin(VerbAdmin, ModelAdmin):
         return plain_table(heads, lines)
 
 
+class EventFilter(admin.SimpleListFilter):
+    """Of the events that there are: the rows are not asked."""
+
+    title = _("event")
+    parameter_name = "event"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(value, value) for value in WebhookEndpoint.Event.values]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(event=self.value()) if self.value() else queryset
+
+
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(VerbAdmin, LongListAdmin):
     verbs = DELIVERY_VERBS
     list_display = ("told", "where", "state", "attempts", "said", "next", "created")
-    list_filter = ("status", "event", "organisation")
+    list_filter = ("status", EventFilter, "organisation", ("created_at", PeriodFilter))
+    list_filter_submit = True
     list_select_related = ("organisation", "endpoint")
-    search_fields = ("=message_id", "=case_id")
-    date_hierarchy = "created_at"
+    search_fields = ("message_id__exact",)
+    search_help_text = _("A message's id, a job's id.")
     ordering = ("-id",)
     fieldsets = (
         (None, {"fields": ("message_id", "event", "endpoint", "organisation", "payload")}),
@@ -209,10 +224,11 @@ class WebhookDeliveryAdmin(VerbAdmin, LongListAdmin):
 @admin.register(WebhookAttempt)
 class WebhookAttemptAdmin(LongListAdmin):
     list_display = ("call", "where", "when", "took", "state", "answer")
-    list_filter = ("status_code",)
+    list_filter = (indexed_values("status_code", _("status")), ("at", PeriodFilter))
+    list_filter_submit = True
     list_select_related = ("delivery__endpoint__organisation",)
-    search_fields = ("=delivery__message_id", "=delivery__case_id")
-    date_hierarchy = "at"
+    search_fields = ("delivery__message_id__exact", "delivery__case_id__exact")
+    search_help_text = _("A message's id, a job's id.")
     fields = ("delivery", "number", "at", "seconds", "status_code", "body", "error_told")
     readonly_fields = ("error_told",)
     error_told = sentence("error", _("error"))

@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 import django_filters
 from django.core.files.storage import default_storage
 from django.db.models import Q, QuerySet
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, viewsets
 from rest_framework.decorators import action
@@ -16,6 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orchestrator_site.api.files import link
+from orchestrator_site.api.serializing import Prepared
 from orchestrator_site.api.views import (
     OptionalReasonSerializer,
     ReadOnlyViewSet,
@@ -40,9 +43,12 @@ OUTSIDE: Mapping[str, str] = {
     Status.CANCELLED: "cancelled",
 }
 STATES = [(state, state) for state in dict.fromkeys(OUTSIDE.values())]
+UNKNOWN_STATE = format_lazy(
+    "{}: {}", _("“%(value)s” is not a state; known are"), ", ".join(dict(STATES))
+)
 
 
-class JobSerializer(serializers.ModelSerializer[Job]):
+class JobSerializer(Prepared):
     """`status`: of the documented states; `detail`: the exact one, such as `held` for a job that
     waits for its session, and `in_doubt` for one that a person decides."""
 
@@ -59,11 +65,11 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     maxAttempts = serializers.IntegerField(source="max_attempts")
     errorClass = serializers.CharField(source="error_class")
     message = serializers.CharField(source="error_log")
-    deadline = serializers.DateTimeField(source="deadline_at")
-    cancelAskedAt = serializers.DateTimeField(source="cancel_asked_at")
+    deadline = serializers.DateTimeField(source="deadline_at", allow_null=True)
+    cancelAskedAt = serializers.DateTimeField(source="cancel_asked_at", allow_null=True)
     createdAt = serializers.DateTimeField(source="created_at")
-    startedAt = serializers.DateTimeField(source="started_at")
-    finishedAt = serializers.DateTimeField(source="processed_at")
+    startedAt = serializers.DateTimeField(source="started_at", allow_null=True)
+    finishedAt = serializers.DateTimeField(source="processed_at", allow_null=True)
 
     class Meta:
         model = Job
@@ -151,7 +157,9 @@ class JobLogSerializer(serializers.Serializer[Any]):
 
 
 class JobFilter(django_filters.FilterSet):
-    status = django_filters.ChoiceFilter(choices=STATES, method="of_state")
+    status = django_filters.ChoiceFilter(
+        choices=STATES, method="of_state", error_messages={"invalid_choice": UNKNOWN_STATE}
+    )
     orgId = django_filters.UUIDFilter("organisation")
     providerId = django_filters.CharFilter("provider_id")
     flowId = django_filters.CharFilter("flow_id")

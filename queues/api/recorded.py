@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from rest_framework import mixins
 
 from queues import recording
@@ -23,3 +24,9 @@ class Recorded(mixins.CreateModelMixin, mixins.UpdateModelMixin):
             setattr(row, name, value)
         row.save(update_fields=list(given))
         recording.note(row, before)
+
+    def perform_destroy(self, row: Any) -> None:
+        """Of a view set that deletes."""
+        with transaction.atomic():
+            recording.gone(row, recording.stored(row))
+            row.delete()

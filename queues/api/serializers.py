@@ -8,6 +8,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from devices.models import Device
+from orchestrator_site.api.serializing import Prepared
 from queues import blockers, curp
 from queues.api.fields import ObjectField
 from queues.errors import ErrorClass
@@ -114,7 +115,7 @@ class NbcRecordSerializer(serializers.ModelSerializer[NbcRecord]):
         return attrs
 
 
-class QueueEntrySerializer(serializers.ModelSerializer[QueueEntry]):
+class QueueEntrySerializer(Prepared):
     """Under the documents' names, where they have one."""
 
     nbc_id = serializers.CharField(source="nbc.nbc_id", read_only=True)

@@ -6,6 +6,7 @@ Names are written as the control plane's guide writes them: `createdAt`, not `cr
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -19,6 +20,7 @@ from rest_framework.response import Response
 
 from orchestrator_site import tenancy, verbs
 from orchestrator_site.addresses import AddressRefused
+from orchestrator_site.api.choices import ChoiceField
 from orchestrator_site.api.errors import Conflict
 from orchestrator_site.api.pagination import UuidCursorPagination
 from orchestrator_site.api.views import (
@@ -53,10 +55,10 @@ class WebhookSerializer(serializers.ModelSerializer[WebhookEndpoint]):
 
     orgId = OwnOrganisation(source="organisation", required=False)
     url = serializers.CharField(max_length=500)
-    events = serializers.ListField(
-        child=serializers.ChoiceField(WebhookEndpoint.Event.choices), required=False
+    events = serializers.ListField(child=ChoiceField(WebhookEndpoint.Event.choices), required=False)
+    failingSince = serializers.DateTimeField(
+        source="failing_since", read_only=True, allow_null=True
     )
-    failingSince = serializers.DateTimeField(source="failing_since", read_only=True)
     disabledBecause = serializers.CharField(source="disabled_because", read_only=True)
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
 
@@ -126,9 +128,11 @@ class AttemptSerializer(serializers.ModelSerializer[WebhookAttempt]):
 
 
 class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
+    """`jobId` is null for a test message (`event`: ping), which tells of none."""
+
     messageId = serializers.UUIDField(source="message_id")
     webhookId = serializers.UUIDField(source="endpoint_id")
-    jobId = serializers.UUIDField(source="case_id")
+    jobId = serializers.SerializerMethodField()
     error = serializers.CharField(source="error_log")
     createdAt = serializers.DateTimeField(source="created_at")
     nextAttemptAt = serializers.SerializerMethodField()
@@ -147,6 +151,9 @@ class DeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
             "createdAt",
             "nextAttemptAt",
         )
+
+    def get_jobId(self, row: WebhookDelivery) -> UUID | None:
+        return None if row.event == webhooks.PING else row.case_id
 
     def get_nextAttemptAt(self, row: WebhookDelivery) -> str | None:
         is_waiting = row.status == WebhookDelivery.Status.PENDING

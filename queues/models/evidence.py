@@ -31,7 +31,11 @@ class EvidenceFile(models.Model):
         ordering = ["id"]
         verbose_name = _("evidence file")
         verbose_name_plural = _("evidence files")
-        indexes = [models.Index(fields=["object_type", "object_id"], name="evidence_object")]
+        indexes = [
+            models.Index(fields=["object_type", "object_id"], name="evidence_object"),
+            models.Index(fields=["kind", "id"], name="evidence_kind"),
+            models.Index(fields=["sha256"], name="evidence_sha256"),
+        ]
 
     def __str__(self) -> str:
         return self.path

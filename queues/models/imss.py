@@ -104,6 +104,12 @@ class NbcRecord(StatusModel):
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     bad_requests = models.PositiveSmallIntegerField(_("refused as bad request"), default=0)
     rw_id = models.CharField(_("work record"), max_length=100, blank=True)
+    wanted = models.CharField(
+        _("generator wanted"),
+        max_length=32,
+        blank=True,
+        help_text=_("Staff moved the person to it: it takes no other one. Empty: any of them."),
+    )
     blocker = models.JSONField(
         _("waits for"), default=dict, blank=True, help_text=_("Why it was not assigned.")
     )
@@ -129,6 +135,9 @@ class NbcRecord(StatusModel):
                 name="nbc_next",
             ),
             models.Index(fields=["status", "-id"], name="nbc_status"),
+            models.Index(
+                fields=["wanted"], condition=Q(status="pending") & ~Q(wanted=""), name="nbc_wanted"
+            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -201,6 +210,14 @@ class RegistroWork(models.Model):
         ordering = ["-id"]
         verbose_name = _("work record")
         verbose_name_plural = _("work records")
+        indexes = [
+            models.Index(fields=["-id"], condition=Q(f_date=None), name="work_open"),
+            models.Index(
+                fields=["condition", "-id"],
+                condition=Q(condition__isnull=False),
+                name="work_condition",
+            ),
+        ]
         permissions = [("report_registrowork", "Can report results of IMSS tasks (scrapers)")]
 
     def __str__(self) -> str:
@@ -299,6 +316,21 @@ class QueueEntry(LeasedTask):
                 fields=["generator", "processed_at"],
                 condition=Q(status="Complete"),
                 name="imss_finished",
+            ),
+            # What lists are filtered by. Of what has ended: no move before it writes to them.
+            models.Index(
+                fields=["processed_at"],
+                condition=Q(processed_at__isnull=False),
+                name="imss_processed",
+            ),
+            models.Index(
+                fields=["condition", "-id"],
+                condition=Q(condition__isnull=False),
+                name="imss_condition",
+            ),
+            models.Index(fields=["-id"], condition=Q(success=False), name="imss_unsuccessful"),
+            models.Index(
+                fields=["error_class", "-id"], condition=~Q(error_class=""), name="imss_error"
             ),
         ]
         constraints = [

@@ -127,6 +127,18 @@ class Job(LeasedTask):
                 name="job_next",
             ),
             models.Index(fields=["organisation", "-id"], name="job_of_organisation"),
+            models.Index(fields=["provider_name", "-id"], name="job_of_provider"),
+            models.Index(fields=["flow_name", "-id"], name="job_of_flow"),
+            models.Index(fields=["worker", "-id"], condition=~Q(worker=""), name="job_of_worker"),
+            # What lists are filtered by, where it is rare.
+            models.Index(
+                fields=["status", "-id"],
+                condition=Q(status__in=["held", "in_doubt", "error", "cancelled"]),
+                name="job_not_done",
+            ),
+            models.Index(
+                fields=["error_class", "-id"], condition=~Q(error_class=""), name="job_error"
+            ),
             models.Index(fields=["published_at"], condition=Q(status="queued"), name="job_given"),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(status="running"), name="job_run"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -10,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from queues import claims
 from queues.models.base import LeasedTask
 from queues.policy import Next
 
@@ -106,6 +108,9 @@ class TramiteTask(LeasedTask):
                 name="tramite_next",
             ),
             models.Index(fields=["status", "site_id"], name="tramite_status_site"),
+            models.Index(
+                fields=["error_class", "-id"], condition=~Q(error_class=""), name="tramite_error"
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -165,6 +170,17 @@ class TramiteTask(LeasedTask):
     def cancel(self, reason: str) -> bool:
         """End a waiting appeal without sending it."""
         return self._from(self.Status.PENDING, self.Status.CANCELLED, reason)
+
+    def give_back(self, reason: str) -> bool:
+        """Take a running appeal from its worker, which changes nothing any more; the attempt does
+        not count. Never once the irrevocable step has begun."""
+        return self.status == self.Status.PROCESSING and claims.give_back(
+            self,
+            reason,
+            timedelta(0),
+            guard={"intent_at": None},
+            max_attempts=F("max_attempts") + 1,
+        )
 
     def confirm_sent(self, reason: str) -> bool:
         """Decide a doubt: the organism has it."""

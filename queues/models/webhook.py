@@ -107,6 +107,12 @@ class WebhookDelivery(LeasedTask):
                 name="webhook_next",
             ),
             models.Index(fields=["endpoint", "-id"], name="webhook_of_endpoint"),
+            models.Index(
+                fields=["status", "-id"],
+                condition=Q(status__in=["sending", "failed", "cancelled"]),
+                name="webhook_undelivered",
+            ),
+            models.Index(fields=["event", "-id"], name="webhook_event"),
         ]
 
     def __str__(self) -> str:
@@ -130,6 +136,10 @@ class WebhookAttempt(models.Model):
         ordering = ["-id"]
         verbose_name = _("webhook call")
         verbose_name_plural = _("webhook calls")
+        indexes = [
+            models.Index(fields=["at"], name="webhook_call_at"),
+            models.Index(fields=["status_code", "-id"], name="webhook_call_status"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.delivery_id} #{self.number}"

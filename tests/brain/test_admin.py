@@ -84,7 +84,7 @@ def test_an_operator_acts_on_one_appeal(
     assert str(task) in asked.content.decode()
     done = client.post(url(TramiteTask, "verb", task.pk, verb), sure())
     assert done["Location"] == url(TramiteTask, "change", task.pk)
-    assert told(done) == ["Done for 1 row."]
+    assert [text[:15] for text in told(done)] == ["Done for 1 row."]
     task.refresh_from_db()
     assert task.status == then
     event = Event.objects.get()
@@ -183,17 +183,17 @@ def test_several_rows_are_asked_for_once_and_counted(signed_in: SignedIn) -> Non
     asked = from_list(client, "cancel", rows)
     assert asked.status_code == 200
     page = asked.content.decode()
-    assert "4 rows:" in page
+    assert "4 rows" in page
+    assert "3 of 4 are in a state for it" in page
     assert all(f'name="_selected_action" value="{row.pk}"' in page for row in rows)
     assert not Event.objects.exists()
     done = from_list(client, "cancel", rows, **sure())
     assert done.status_code == 302
     first, second = told(done)
-    assert first == "Done for 3 rows."
+    assert first.startswith("Done for 3 rows.")
     assert second.startswith("1 row was left alone")
-    assert set(Event.objects.values_list("reason", "actor")) == {
-        ("seen by a person", "operator-person")
-    }
+    of_rows = Event.objects.filter(object_type="queues.tramitetask")
+    assert set(of_rows.values_list("reason", "actor")) == {("seen by a person", "operator-person")}
 
 
 def test_all_rows_of_the_list_may_be_chosen_within_its_filter(signed_in: SignedIn) -> None:
@@ -204,10 +204,10 @@ def test_all_rows_of_the_list_may_be_chosen_within_its_filter(signed_in: SignedI
     data = {"action": "cancel", "_selected_action": [rows[0].pk], "index": "0"}
     data["select_across"] = "1"
     page = client.post(address, data).content.decode()
-    assert "60 rows:" in page
+    assert "60 rows" in page
     assert 'name="select_across" value="1"' in page
     done = client.post(address, {**data, **sure()})
-    assert told(done) == ["Done for 60 rows."]
+    assert [text[:17] for text in told(done)] == ["Done for 60 rows."]
     other.refresh_from_db()
     assert other.status == "pending"
 
@@ -225,7 +225,7 @@ def test_a_lost_race_among_several_breaks_nothing(
 
     monkeypatch.setattr(TramiteTask, "move", late)
     done = from_list(signed_in("operator"), "cancel", rows, **sure())
-    assert told(done)[0] == "Done for 2 rows."
+    assert told(done)[0].startswith("Done for 2 rows.")
     assert told(done)[1].startswith("1 row was left alone")
 
 

@@ -428,3 +428,21 @@ def test_staff_probe_and_disconnect_by_verbs(probed: Callable[..., ConnectedProv
     assert not probe.fits(row)
     assert disconnect.fits(row)
     assert COOKIE["value"] not in str(list(Event.objects.values_list("reason", "data")))
+
+
+def test_what_is_lent_again_lives_no_longer_than_the_session(
+    member: Member, redis_url: str, settings: Any
+) -> None:
+    settings.REDIS_URL = redis_url
+    soon = timezone.now() + timedelta(minutes=5)
+    row = ConnectedProviderFactory(member=member, expires_at=soon)
+    job = JobFactory(member=member, provider_id=str(row.provider_id))
+    registered.lend_session(job)
+    transport = live.transport()
+    assert transport is not None
+    place = f"sri:sessions:{row.organisation_id}:{row.user_id}:{row.provider.name}"
+    assert 0 < transport.client.ttl(place) <= 300
+    ConnectedProvider.objects.update(expires_at=timezone.now())
+    transport.client.delete(place)
+    registered.lend_session(job)
+    assert not transport.client.exists(place)

@@ -213,10 +213,30 @@ def test_the_same_key_gives_the_same_job_whatever_became_of_all_else(
 ) -> None:
     first = ask(member, provider, idempotency_key="k-1")
     Flow.objects.update(active=False)
-    again, is_new = running.run(member.user, provider, idempotency_key="k-1")
-    assert (again, is_new) == (first, False)
+    same = {"inputs": {"invoice": "A-1"}, "idempotency_key": "k-1"}
+    assert running.run(member.user, provider, **same, priority=7) == (first, False)
     other = MemberFactory()
     assert running._earlier(other.organisation, "k-1") is None
+
+
+def test_a_key_is_not_taken_for_another_run(
+    member: Member, provider: Provider, connection: ConnectedProvider, flow: Flow
+) -> None:
+    first = ask(member, provider, idempotency_key="k-1")
+    older = OrganisationFlowFactory(organisation=member.organisation, provider=provider)
+    others: list[dict[str, Any]] = [
+        {"inputs": {"invoice": "A-2"}},
+        {"inputs": {}},
+        {"inputs": {"invoice": "A-1", "unknown": 1}},
+        {"flow": older},
+    ]
+    for other in others:
+        with pytest.raises(Refused, match=str(first.case_id)) as refused:
+            ask(member, provider, idempotency_key="k-1", **other)
+        assert refused.value.code == "idempotency_key_reused"
+    with pytest.raises(Refused, match="another run"):
+        ask(member, ProviderFactory(), idempotency_key="k-1")
+    assert Job.objects.get() == first
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ SignedIn = Callable[[str], Client]
 Status = Alert.Status
 NOW = timezone.now()
 MINUTE = timedelta(minutes=1)
-ACKNOWLEDGE, RESOLVE = alerting.ALERT_VERBS
+ACKNOWLEDGE, RESOLVE, SILENCE = alerting.ALERT_VERBS
 
 
 class Queue:
@@ -532,8 +532,8 @@ def test_verbs_fit_the_states_that_they_are_for(alert: Alert) -> None:
         fitting[status] = [verb.name for verb in alerting.ALERT_VERBS if verb.fits(alert)]
     assert fitting == {
         Status.PENDING: [],
-        Status.OPEN: ["acknowledge", "resolve"],
-        Status.ACKNOWLEDGED: ["resolve"],
+        Status.OPEN: ["acknowledge", "resolve", "silence"],
+        Status.ACKNOWLEDGED: ["resolve", "silence"],
         Status.RESOLVED: [],
     }
 

@@ -6,31 +6,24 @@ import base64
 import json
 import re
 import warnings
-from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import requests
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import call_command
-from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
 
-from brain.models import Claim, Cycle, Reconciliation
 from orchestrator_site.models import ApiKey, Event, Pause
-from orchestrator_site.urls import control, router
+from orchestrator_site.urls import router
 from queues.models import EvidenceFile, TramiteTask
-from tests import distribution
-from tests.factories import FlowFactory, MotivoFactory, OrganismoFactory, TramiteTaskFactory
+from tests.factories import OrganismoFactory, TramiteTaskFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 API = "/api/v1/"
@@ -532,44 +525,6 @@ def test_the_admin_asks_no_other_host(admin_client: Client) -> None:
         assert loaded == [], path
 
 
-# --- Any request that the schema allows -----------------------------------------------------------
-
-
-def with_ids_that_exist(known: dict[str, Any]) -> dict[str, Any]:
-    """The schema without the keys, which the client has, and with ids of rows that are there. What
-    has both a format and a pattern, an upload's name, is made up by its pattern alone."""
-    for described in known["components"]["schemas"].values():
-        for value in described.get("properties", {}).values():
-            if "pattern" in value:
-                value.pop("format", None)
-    registered = [*router.registry, *control.registry]
-    keys = {
-        f"{API}{prefix}/": viewset.queryset.values_list(viewset.lookup_field, flat=True)
-        for prefix, viewset, _name in registered
-    }
-    for path, methods in known["paths"].items():
-        for operation in methods.values():
-            operation.pop("security", None)
-            for parameter in operation.get("parameters", ()):
-                if parameter["in"] == "path":
-                    there = keys.get(path.partition("{")[0], ())
-                    parameter["schema"] = {"enum": [*map(str, there[:5]), "999"]}
-    return known
-
-
-def send(client: Client, case: Any) -> Any:
-    """The made-up request, in this process; whatever it wrote is taken back."""
-    call = {**case.as_transport_kwargs(), "cookies": None}
-    made = requests.Request(**{**call, "url": f"http://testserver{call['url']}"}).prepare()
-    path = made.url.removeprefix("http://testserver")
-    kind = made.headers.get("Content-Type", "")
-    body = made.body or b""
-    with transaction.atomic():
-        answer = client.generic(made.method, path, body, kind, headers={"Accept": "*/*"})
-        transaction.set_rollback(True)
-    return answer
-
-
 def test_a_filter_that_there_is_not_is_refused(caller: Caller) -> None:
     client = caller()
     answer = client.get(f"{API}endpoints/", {"generator": "G_IAD", "page_size": "5"})
@@ -594,42 +549,3 @@ def test_pausing_twice_is_a_conflict(caller: Caller) -> None:
             for _time in range(2)
         ]
         assert [one.status_code for one in answers] == [200, 409]
-
-
-@pytest.mark.timeout(90)
-def test_no_request_that_fits_the_schema_breaks_the_server(
-    caller: Caller, origin: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Made-up requests to every endpoint, with an admin's key."""
-    import schemathesis  # a second that the other tests need not wait
-
-    monkeypatch.setattr("rest_framework.views.APIView.throttle_classes", [])
-    organismo = OrganismoFactory(flow_name=FlowFactory().name)
-    MotivoFactory(organismo=organismo)
-    for status in ("pending", "held", "in_doubt", "failed"):
-        TramiteTaskFactory(status=status)
-    Claim.objects.create(organismo=organismo, resource_id=900, status="proven", before=FREE)
-    Cycle.objects.create()
-    Reconciliation.objects.create()
-    distribution.pool(2)
-    distribution.assigned()
-    client = caller()
-    client.raise_request_exception = False
-    broken: list[str] = []
-    asked: Counter[int] = Counter()
-
-    def ask(case: Any) -> None:
-        answer = send(client, case)
-        asked[answer.status_code] += 1
-        if answer.status_code >= 500:
-            broken.append(case.as_curl_command())
-
-    few = hypothesis_settings(
-        max_examples=FUZZED, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-    )
-    api = schemathesis.openapi.from_dict(with_ids_that_exist(schema(client)))
-    for found in api.get_all_operations():
-        few(given(case=found.ok().as_strategy())(ask))()
-    assert broken == []
-    assert asked[200] > 20
-    assert asked[400]

@@ -208,6 +208,18 @@ def test_a_flow_that_does_not_fit_is_told_by_its_field(
     assert problem(caller.send("flows", given, 400)) == ("invalid", [field])
 
 
+def test_all_mistakes_of_a_flow_are_told_in_one_answer(caller: Caller) -> None:
+    provider = ProviderFactory()
+    caller.send("flows", new_flow(providerId=provider.name), 201)
+    steps = [{"type": "screenshot"}, {"type": "click"}]
+    given = {**new_flow(providerId=provider.name), "steps": steps, "hosts": ["127.1"], "stpes": []}
+    refused = caller.send("flows", {**given, "name": ""}, 400)
+    wrong = refused["error"]["fields"]
+    assert sorted(wrong) == ["hosts", "name", "steps", "stpes", "version"]
+    assert len(wrong["steps"]) == 2
+    assert Flow.objects.count() == 1
+
+
 def test_a_version_is_never_written_twice(caller: Caller) -> None:
     given = new_flow(providerId=str(ProviderFactory().pk))
     caller.send("flows", given, 201)
@@ -271,6 +283,21 @@ def provider(member: Member) -> Any:
     return made
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "field", "known"),
+    [
+        ("keys", {"name": "a", "scope": "all"}, "scope", "read, operate, admin"),
+        ("webhooks", {"url": "https://203.0.113.9/", "events": ["x"]}, "events", "job.done"),
+        ("organisation/members", {"email": "a@b.example", "role": "king"}, "role", "owner"),
+    ],
+)
+def test_a_word_that_is_not_known_is_answered_with_those_that_are(
+    caller: Caller, path: str, body: Any, field: str, known: str
+) -> None:
+    (text,) = caller.send(path, body, 400)["error"]["fields"][field]
+    assert "is not a valid choice; known are" in text and known in text
+
+
 def test_a_repeated_key_is_the_same_job(caller: Caller, provider: Any) -> None:
     asked = {"providerId": str(provider.pk), "payload": {"invoice": "7"}, "idempotencyKey": "k"}
     first = caller.send("run", asked, 202)
@@ -279,6 +306,8 @@ def test_a_repeated_key_is_the_same_job(caller: Caller, provider: Any) -> None:
     body, headers = json.dumps(asked), {"Idempotency-Key": "k"}
     answer = caller.post(f"{API}run", body, "application/json", headers=headers)
     assert (answer.status_code, answer.json()["jobId"]) == (200, first["jobId"])
+    refused = caller.send("run", {**asked, "idempotencyKey": "k", "payload": {}}, 422)
+    assert problem(refused) == ("idempotency_key_reused", [])
     assert Job.objects.get().inputs == {"invoice": "7"}
 
 

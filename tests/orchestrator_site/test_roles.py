@@ -9,12 +9,12 @@ from django.apps import apps
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 
-from brain.verbs import VERBS
 from orchestrator_site import roles
-from orchestrator_site.verbs import operate_permission
+from orchestrator_site.verbs import OFFERS, operate_permission
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 Person = Callable[[str], User]
+HIDDEN = ("apikey", "historicalapikey", "auditentry")
 
 
 def permissions(role: str) -> set[str]:
@@ -45,13 +45,25 @@ def test_a_viewer_only_views_and_no_key() -> None:
 def test_a_viewer_sees_every_table_of_ours_but_keys() -> None:
     for model in apps.get_models():
         label, name = model._meta.app_label, model._meta.model_name
-        if label in roles.OURS and name not in ("apikey", "recursosexp"):
+        if label in roles.OURS and name not in (*HIDDEN, "recursosexp"):
             assert f"{label}.view_{name}" in permissions("viewer"), name
 
 
-def test_an_operator_may_do_every_verb_but_choose_the_code_that_runs() -> None:
-    verbs = {operate_permission(model) for model, _verbs in VERBS.values()}
-    assert verbs - permissions("operator") == {"brain.activate_flow"}
+def test_keys_and_the_audit_are_for_administrators() -> None:
+    for name in HIDDEN:
+        permission = f"orchestrator_site.view_{name}"
+        assert permission in permissions("admin")
+        assert permission not in permissions("operator")
+    assert not any("auditentry" in name and "view" not in name for name in permissions("admin"))
+
+
+def test_an_operator_may_do_every_verb_but_choose_what_runs_and_who_comes_in() -> None:
+    verbs = {operate_permission(offer.model) for offer in OFFERS.values()}
+    assert verbs - permissions("operator") == {
+        "brain.activate_flow",
+        "brain.operate_signingkey",
+        "orchestrator_site.change_member",
+    }
     assert verbs <= permissions("admin")
     assert not verbs & permissions("viewer")
 

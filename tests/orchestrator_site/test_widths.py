@@ -77,7 +77,8 @@ def paths() -> list[str]:
         reverse(f"{name}_change", args=[row.pk]) for name, row in zip(names, rows, strict=True)
     ]
     pqr.of_every_kind("X" * 200)
-    pages = [reverse("admin:index"), reverse("pqr"), reverse("pqr-company", args=["afinia"])]
+    names_of_pages = ("admin:index", "pqr", "queue-appeals", "queue-lookups", "device-board")
+    pages = [*map(reverse, names_of_pages), reverse("pqr-company", args=["afinia"])]
     return [*pages, *changes, *(reverse(f"{name}_changelist") for name in names)]
 
 

@@ -10,6 +10,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from orchestrator_site.wsgi import application
 
+# Browsers keep theirs open: a wall of screens is some hundred.
+CONNECTIONS = 1000
+
 
 class Command(BaseCommand):
     help = "Serve the control room."
@@ -32,6 +35,8 @@ class Command(BaseCommand):
                 port=port,
                 threads=options["threads"],
                 ident=None,
+                connection_limit=CONNECTIONS,
+                asyncore_use_poll=True,  # select() knows no more than 1,024 files
                 **(proxied if settings.HTTPS else {}),
             )
         except OSError as error:
