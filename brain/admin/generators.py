@@ -36,7 +36,10 @@ class EndpointInline(TabularInline):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if isinstance(db_field, URLField):
             kwargs["assume_scheme"] = "https"
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:  # the column's head is no label to a reader of screens
+            field.widget.attrs["aria-label"] = str(db_field.verbose_name)
+        return field
 
     @display(description=_("breaker"))
     def breaker(self, row: Endpoint) -> str | SafeString:

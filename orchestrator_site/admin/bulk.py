@@ -137,7 +137,7 @@ class BulkActionAdmin(VerbAdmin, ReadOnlyAdmin):
 
 def report(action: BulkAction) -> StreamingHttpResponse:
     """As a file, read while it is sent."""
-    heads = (_("row"), _("outcome"), _("why, or the value before"))
+    heads = [str(one) for one in (_("row"), _("outcome"), _("why, or the value before"))]
     lines = ((key, LABELS[name], sentences.told(why)) for key, name, why in bulk.lines(action))
     answer = StreamingHttpResponse(
         csv_lines(Lines(heads, lines)), content_type="text/csv; charset=utf-8"

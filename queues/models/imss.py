@@ -135,6 +135,7 @@ class NbcRecord(StatusModel):
                 name="nbc_next",
             ),
             models.Index(fields=["status", "-id"], name="nbc_status"),
+            models.Index(fields=["created_at"], condition=Q(status="pending"), name="nbc_waiting"),
             models.Index(
                 fields=["wanted"], condition=Q(status="pending") & ~Q(wanted=""), name="nbc_wanted"
             ),

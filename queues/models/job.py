@@ -140,6 +140,12 @@ class Job(LeasedTask):
                 fields=["error_class", "-id"], condition=~Q(error_class=""), name="job_error"
             ),
             models.Index(fields=["published_at"], condition=Q(status="queued"), name="job_given"),
+            models.Index(fields=["created_at"], condition=Q(status="queued"), name="job_waiting"),
+            models.Index(
+                fields=["processed_at"],
+                condition=Q(processed_at__isnull=False),
+                name="job_processed",
+            ),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(status="running"), name="job_run"
             ),

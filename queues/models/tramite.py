@@ -111,6 +111,23 @@ class TramiteTask(LeasedTask):
             models.Index(
                 fields=["error_class", "-id"], condition=~Q(error_class=""), name="tramite_error"
             ),
+            # What pages ask for. A take writes to none of these but that of the site.
+            models.Index(fields=["site_id", "-id"], name="tramite_site"),
+            models.Index(
+                fields=["status", "-id"],
+                condition=Q(
+                    status__in=["completed", "completed_with_errors", "failed", "cancelled"]
+                ),
+                name="tramite_ended",
+            ),
+            models.Index(
+                fields=["processed_at"],
+                condition=Q(processed_at__isnull=False),
+                name="tramite_processed",
+            ),
+            models.Index(
+                fields=["created_at"], condition=Q(status="pending"), name="tramite_waiting"
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -3,6 +3,7 @@ else is asked, nothing is wider than the screen, and axe finds nothing."""
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,22 +11,30 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.db.models import Model
 from django.test import RequestFactory
 from django.urls import reverse
 
 from orchestrator_site.dashboard import menu
-from queues.models import Job, NbcRecord, TramiteTask
+from queues.models import EvidenceFile, Job, NbcRecord, TramiteTask
 from tests import walking
 from tests.every_row import every_row as every_row
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chromium]
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 SHARES = 3  # of the admin's pages, each looked at by a test of its own
 
 
 @pytest.fixture
 def person(every_row: None) -> Callable[[str], User]:
+    for path in EvidenceFile.objects.values_list("path", flat=True):
+        default_storage.save(path, ContentFile(PIXEL))
+
     def make(role: str) -> User:
         user = User.objects.create_user(f"{role}-person", is_staff=True)
         user.groups.add(Group.objects.get_or_create(name=role)[0])

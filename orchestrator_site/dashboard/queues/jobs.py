@@ -73,6 +73,8 @@ class Jobs(Kind):
         """A job's id, or the address of whose session it runs with."""
         if (case := as_uuid(text)) is not None:
             return keys(Job.objects.filter(case_id=case))
+        if "@" not in text:
+            return []
         users = User.objects.filter(username=text).values("pk")[:1]
         return keys(Job.objects.filter(user_id=Subquery(users)))
 

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
-from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR, SEARCH_VAR
+from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client, RequestFactory
@@ -34,7 +33,7 @@ class Reader:
     """Somebody who is signed in."""
 
     def __init__(self, name: str) -> None:
-        self.client = Client()
+        self.client = Client(SERVER_NAME="127.0.0.1")
         self.client.force_login(User.objects.get(username=name))
 
     def visit(self, address: str) -> Visit:
@@ -134,6 +133,3 @@ def _term(changes: Any) -> str:
         if row is not None and (value := getattr(row, name, None)):
             return str(value)
     return "1"
-
-
-__all__ = ["ERROR_FLAG", "Reader", "Visit", "in_database", "pages", "settings"]
