@@ -204,7 +204,12 @@ def control_room_rows() -> None:
     """A bulk action of every status, what the audit tells of it, a window, a filter."""
     for status in BulkAction.Status:
         bulk = BulkAction.objects.create(
-            kind="person", verb="cancel", reason="<script>alert", status=status, total=2
+            kind="person",
+            verb="cancel",
+            reason="<script>alert",
+            actor_kind="user",
+            status=status,
+            total=2,
         )
         BulkPart.objects.create(
             bulk=bulk, position=0, keys=["1"], outcome={"refused": [["1", "<script>alert"]]}

@@ -20,8 +20,9 @@ WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 BEYOND = "document.documentElement.scrollWidth - innerWidth"
 RULES = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
 CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
-# Parts of the admin's own look: the icon beside a filter, the box of a choice's search.
-NOT_OURS = {"exclude": [[".help-tooltip"], [".select2-search__field"]]}
+# Parts of the admin's own look: Django's chooser of many, a choice's search, a user's password.
+OTHERS = (".help-tooltip", ".select2-search__field", ".selector", "a[href$='password/']")
+NOT_OURS = {"exclude": [[one] for one in OTHERS]}
 THEME = "dark => document.documentElement.classList.toggle('dark', dark)"
 SETTLED = "() => document.getAnimations().every(one => one.playState !== 'running')"
 

@@ -23,7 +23,7 @@ from queues.admin.lists import thread
 from queues.models import TramiteTask
 
 Status = TramiteTask.Status
-NEWEST = 2000  # rows whose payload a search reads
+NEWEST = 500  # rows whose payload a search reads
 
 
 class SiteFilter(admin.SimpleListFilter):

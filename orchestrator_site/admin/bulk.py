@@ -90,7 +90,7 @@ class BulkActionAdmin(VerbAdmin, ReadOnlyAdmin):
         row: Any = self.get_object(request, object_id)
         if row is None:
             raise Http404
-        if not self.has_view_permission(request, row):
+        if not self.has_view_permission(request, row) or request.method == "POST":
             raise PermissionDenied
         acts = self.has_operate_permission(request) and may_act(request.user, row)
         context = {
@@ -106,7 +106,7 @@ class BulkActionAdmin(VerbAdmin, ReadOnlyAdmin):
         row = self.get_object(request, str(pk))
         if row is None:
             raise Http404
-        if not self.has_view_permission(request, row):
+        if not self.has_view_permission(request, row) or request.method == "POST":
             raise PermissionDenied
         return report(row)
 

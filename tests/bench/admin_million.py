@@ -94,16 +94,21 @@ def measured(quick: bool) -> list[Figure]:
 def visited(times: int) -> list[Page]:
     """Every page, so many times in either database."""
     readers: dict[str, Reader] = {}
+    addresses: dict[str, dict[str, str]] = {}
     for name in (SMALL, LARGE):
         with browsing.in_database(name):
             readers[name] = Reader(million.ADMIN)
-            addresses = browsing.pages()
-    visits: dict[str, dict[str, list[Visit]]] = {page: {SMALL: [], LARGE: []} for page in addresses}
+            addresses[name] = browsing.pages()
+    visits: dict[str, dict[str, list[Visit]]] = {
+        page: {SMALL: [], LARGE: []} for page in addresses[LARGE]
+    }
     for turn in range(times + 1):
         for name in (SMALL, LARGE) if turn % 2 else (LARGE, SMALL):
             with browsing.in_database(name):
-                for page, address in addresses.items():
-                    visit = readers[name].visit(address)
+                for page, address in addresses[LARGE].items():
+                    # Where there is no such page, against the list as it begins.
+                    whole = address.partition("?")[0]
+                    visit = readers[name].visit(addresses[name].get(page, whole))
                     if turn:  # what only the first use costs
                         visits[page][name].append(visit)
     return [Page(page, found[LARGE], found[SMALL]) for page, found in visits.items()]

@@ -119,8 +119,8 @@ def of_role(role: str, scope: str = "admin") -> Caller:
 
 
 def a_viewer_may(method: str, path: str) -> bool:
-    if is_of(OPEN, path) or is_of(ONES_OWN, path):
-        return True
+    if is_of(OPEN, path) or (is_of(ONES_OWN, path) and method != "DELETE"):
+        return True  # the one that is there is another's
     if is_of(MEMBERS_ALONE, path) or is_of(ADMINS_READ, path):
         return False
     return method == "GET" and not is_of(OPERATORS_OPERATE, path)
@@ -138,7 +138,7 @@ def an_operator_may(method: str, path: str) -> bool:
 def an_operating_key_may(method: str, path: str) -> bool:
     """Verbs alone: what is entered or set wants a key without limits."""
     enters = is_of(OPERATORS_ENTER, path) and method != "GET"
-    return an_operator_may(method, path) and not enters
+    return is_of(ONES_OWN, path) or (an_operator_may(method, path) and not enters)
 
 
 def an_admin_may(method: str, path: str) -> bool:

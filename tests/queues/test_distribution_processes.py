@@ -74,7 +74,7 @@ def test_the_cluster_calls_scrapers_and_looks_after_devices(
     assert len(scraper.calls) == 3
     ours = "cluster = 'scrapers'"
     schedules = machine.ask(f"SELECT name FROM django_q_schedule WHERE {ours} ORDER BY name")
-    assert schedules == [("alerts",), ("devices",), ("scrapers",)]
+    assert schedules == [("alerts",), ("audit",), ("devices",), ("scrapers",)]
 
 
 def test_distribution_assigns_who_comes_and_ends_when_asked(machine: Machine) -> None:

@@ -282,4 +282,6 @@ def test_the_schema_documents_the_signature_and_each_answer(admin_client: Client
     schema = admin_client.get("/api/v1/schema/?format=json").json()
     told = schema["paths"]["/api/v1/queue-entries/{document_id}/result"]["post"]
     assert [one["name"] for one in told["parameters"] if one["in"] == "header"] == ["X-Signature"]
-    assert set(told["responses"]) == {"200", "400", "401", "403", "404", "409", "413"}
+    assert set(told["responses"]) == {
+        *("200", "400", "401", "403", "404", "409", "413", "429"),
+    }

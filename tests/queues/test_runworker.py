@@ -134,7 +134,7 @@ def test_a_slot_is_one_sessions(assigned: list[QueueEntry], settings: Any) -> No
 def test_the_cluster_scrapers_is_called_each_minute() -> None:
     ticks = {one.name: (one.function, one.args) for one in doorbell.TICKS if one.minutes == 1}
     ours = {one.name for one in doorbell.TICKS if one.cluster == "scrapers"}
-    assert ours == {"scrapers", "devices", "alerts"}
+    assert ours == {"scrapers", "devices", "alerts", "audit"}
     assert ticks["scrapers"] == ("queues.tasks.scraper_session", (1,))
     assert ticks["devices"] == ("queues.tasks.keep_devices", ())
     assert ticks["alerts"] == ("orchestrator_site.alerting.tick", ())

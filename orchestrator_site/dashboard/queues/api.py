@@ -32,7 +32,7 @@ class OldestSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
-class RunSerializer(serializers.Serializer[Any]):
+class RunningSerializer(serializers.Serializer[Any]):
     """What is under way. `due_at`: when it is too late; `lease_until`: null where no worker of ours
     has it; `url` and `case_url`: pages of the admin."""
 
@@ -69,7 +69,7 @@ class QueueSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     states = StateSerializer(many=True)
     oldest = OldestSerializer(allow_null=True)
-    running = RunSerializer(many=True)
+    running = RunningSerializer(many=True)
     more_running = serializers.BooleanField()
     hours = HourSerializer(many=True)
 

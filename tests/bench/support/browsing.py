@@ -110,8 +110,8 @@ def _ways(model_admin: Any, request: Any, address: str) -> Iterator[tuple[str, s
         for choice in list(spec.choices(changes))[1:3]:
             if query := choice.get("query_string"):
                 yield f"by {spec.title}: {choice['display']}", query
-    if changes.paginator.num_pages > 1:
-        yield "deepest page", f"?{PAGE_VAR}={changes.paginator.num_pages}"
+    if (full := changes.paginator.count // changes.paginator.per_page) > 1:
+        yield "deepest page", f"?{PAGE_VAR}={full}"  # as many rows on it as on any
     if model_admin.search_fields:
         for what, text in (("hits", _term(changes)), ("misses", MISSES)):
             yield f"search that {what}", f"?{SEARCH_VAR}={text}"

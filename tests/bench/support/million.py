@@ -39,6 +39,7 @@ from tests.factories import (
 )
 
 FIRST = 1000  # the keys before it are those of the samples
+LEAST = 1000  # rows of each: several pages, so that pages are compared with full ones
 WAITING = 1000  # of what is told or looked at soon
 ADMIN = "bench"
 SITES, GENERATORS = "{xaloc_girona,madrid,granos}", "{G_SISEC,G_IAD,G_IAD2,G_MASTER}"
@@ -64,7 +65,7 @@ def fill(total: int) -> None:
     User.objects.create_superuser(ADMIN, password="x")
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")  # no triggers, no checks of keys
-    few = max(total // 5, 1)
+    few = max(total // 5, LEAST)
     _appeals(total)
     _lookups(total)
     _jobs(few)
@@ -146,7 +147,7 @@ def _appeals(total: int) -> None:
         created_at=PAST,
     )
     cycle = Cycle.objects.create(started_at=timezone.now(), outcome="done", runner="bench")
-    multiply(cycle, total // 20, started_at=PAST)
+    multiply(cycle, max(total // 20, LEAST), started_at=PAST)
 
 
 def _lookups(total: int) -> None:
@@ -193,7 +194,7 @@ def _lookups(total: int) -> None:
         processed_at=PAST,
     )
     batch = DistributionBatch.objects.create(size=100, is_open=False)
-    multiply(batch, max(total // 100, 1), opened_at=PAST, closed_at=PAST)
+    multiply(batch, max(total // 100, LEAST), opened_at=PAST, closed_at=PAST)
     decision = Decision.objects.create(
         batch=batch, nbc=person, entry=entry, generator_id="G_SISEC", device="D-0", choice={}
     )
@@ -300,11 +301,13 @@ def _post_processing(total: int) -> None:
         uploaded_at=PAST,
     )
     run = PostProcessingRun.objects.create(empresa="afinia", status="done")
-    multiply(run, total // 50, case_id=CASE, started_at=PAST)
+    multiply(run, max(total // 50, LEAST), case_id=CASE, started_at=PAST)
     verification = Verification.objects.create(empresa="afinia")
-    multiply(verification, total // 50, at=PAST)
-    difference = Difference.objects.create(verification=verification, kind="not_in_db")
-    multiply(difference, total // 5, filename="n || '.json'")
+    multiply(verification, max(total // 50, LEAST), at=PAST)
+    difference = Difference.objects.create(
+        verification=verification, kind=Difference.Kind.values[0]
+    )
+    multiply(difference, max(total // 5, LEAST), filename="n || '.json'")
 
 
 def _ground(total: int, few: int) -> None:
@@ -313,7 +316,7 @@ def _ground(total: int, few: int) -> None:
     alert = Alert.objects.create(
         rule=rule, status="resolved", first_seen_at=now, last_seen_at=now, subject="bench"
     )
-    multiply(alert, few // 10, case_id=CASE, first_seen_at=PAST, last_seen_at=PAST)
+    multiply(alert, max(few // 10, LEAST), case_id=CASE, first_seen_at=PAST, last_seen_at=PAST)
     entry = AuditEntry.objects.create(
         number=1,
         at=now - timedelta(days=1),
