@@ -30,7 +30,7 @@ SHOTS = (
     Shot("appeals", "/admin/queues/appeals/"),
     Shot("case", "/admin/case/{case}/"),
     Shot("distribution", "/admin/distribution/"),
-    Shot("shares", "/admin/brain/shares/"),
+    Shot("shares", "/admin/queues/sharechange/"),
     Shot("devices", "/admin/devices/board/"),
     Shot("post-processing", "/admin/postprocessing/"),
     Shot("alerts", "/admin/orchestrator_site/alert/"),
