@@ -179,17 +179,16 @@ class LogoutView(APIView):
 
 
 class KeySerializer(serializers.ModelSerializer[ApiKey]):
-    """`key` is told once, by the answer that makes it."""
+    """A key, but for itself."""
 
     serializer_choice_field = ChoiceField
     expiresAt = serializers.DateTimeField(source="expires_at", required=False, allow_null=True)
     lastUsedAt = serializers.DateTimeField(source="last_used_at", read_only=True, allow_null=True)
     createdAt = serializers.DateTimeField(source="created_at", read_only=True)
-    key = serializers.CharField(read_only=True, required=False)
 
     class Meta:
         model = ApiKey
-        fields = ("id", "name", "prefix", "scope", "expiresAt", "lastUsedAt", "createdAt", "key")
+        fields = ("id", "name", "prefix", "scope", "expiresAt", "lastUsedAt", "createdAt")
         read_only_fields = ("prefix",)
 
     def validate_name(self, name: str) -> str:
@@ -201,6 +200,15 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
         if moment is not None and moment <= timezone.now():
             raise serializers.ValidationError(_("This moment is over."))
         return moment
+
+
+class IssuedKeySerializer(KeySerializer):
+    """`key` is told once, by the answer that makes it."""
+
+    key = serializers.CharField(read_only=True)
+
+    class Meta(KeySerializer.Meta):
+        fields = (*KeySerializer.Meta.fields, "key")  # type: ignore[assignment]
 
 
 class KeyViewSet(
@@ -217,6 +225,9 @@ class KeyViewSet(
 
     def get_queryset(self) -> QuerySet[ApiKey]:
         return super().get_queryset().filter(user=self.request.user.pk)
+
+    def get_serializer_class(self) -> Any:
+        return IssuedKeySerializer if self.action == "create" else KeySerializer
 
     def perform_create(self, serializer: serializers.BaseSerializer[ApiKey]) -> None:
         if self.get_queryset().count() >= MOST_KEYS:

@@ -106,7 +106,7 @@ def test_an_empty_list_offers_to_add_only_to_those_who_may(
     text = signed_in(role).get(f"{page(model, 'changelist')}{query}").content.decode()
     assert "No results found" in text
     assert "Create a new item" not in text and page(model, "add") not in text
-    assert ("Reset filters" in text) == bool(query)
+    assert ("Clear filters" in text) == bool(query)
 
 
 def test_an_empty_list_of_what_people_enter_has_the_button(signed_in: SignedIn) -> None:
