@@ -22,7 +22,11 @@ from queues.models import EvidenceFile, Job, NbcRecord, TramiteTask
 from tests import walking
 from tests.every_row import every_row as every_row
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chromium]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.chromium,
+    pytest.mark.timeout(900),  # a hundred pages each
+]
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -21,7 +21,11 @@ from tests.every_row import every_row as every_row
 from tests.factories import TramiteTaskFactory
 from tests.orchestrator_site.test_walk import person as person
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chromium]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.chromium,
+    pytest.mark.timeout(900),  # a hundred pages each
+]
 MANY = bulk.AT_MOST + 20
 Person = Callable[[str], User]
 
