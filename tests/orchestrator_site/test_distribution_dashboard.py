@@ -230,9 +230,9 @@ def test_the_day_is_read_by_the_index_of_what_ended(today: datetime) -> None:
         cursor.execute(f"ANALYZE {QueueEntry._meta.db_table}")
         cursor.execute(f"EXPLAIN {asked}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "imss_finished" in plan
+    assert "imss_finished" in plan or "imss_processed" in plan
     condition = re.search(r"Index Cond: .*", plan)
-    assert condition and "generator" in condition[0] and "processed_at" in condition[0]
+    assert condition and "processed_at" in condition[0]
 
 
 # --- Endings --------------------------------------------------------------------------------------
