@@ -17,10 +17,10 @@ from unfold.admin import TabularInline
 from unfold.decorators import display
 
 from brain.verbs import GENERATOR_VERBS
+from orchestrator_site import recording
 from orchestrator_site.admin import VerbAdmin, badge, moment
 from orchestrator_site.cells import plain_table
 from orchestrator_site.models import Event
-from queues import recording
 from queues.mirror import asking, beside, handover
 from queues.models import Endpoint, Generator
 

@@ -17,11 +17,10 @@ from unfold.decorators import display
 from brain.admin.fields import HostsField
 from brain.models import ConnectedProvider, Provider
 from brain.verbs import CONNECTION_VERBS
-from orchestrator_site import sentences, tenancy
+from orchestrator_site import recording, sentences, tenancy
 from orchestrator_site.admin import ReadOnlyAdmin, VerbAdmin, badge, moment
 from orchestrator_site.admin.bases import sentence
 from orchestrator_site.cells import NOTHING, brief, key, pair
-from queues import recording
 from queues.admin.lists import happened
 
 Status = ConnectedProvider.Status

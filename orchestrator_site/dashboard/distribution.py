@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from heapq import nlargest
 from typing import Any
 
@@ -18,6 +18,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
@@ -168,7 +169,7 @@ def _done(since: datetime) -> list[People]:
     )
     counted = dict(_counted(ended.order_by(), "condition"))
     # As the list's own filter writes today.
-    day = {"processed_at__gte": since, "processed_at__lt": since + timedelta(days=1)}
+    day = dict.fromkeys(("processed_at_from", "processed_at_to"), localdate(since).isoformat())
     return [
         People(label, "ok", counted.get(one, 0), f"{reverse(TASKS)}?{_query(one, day)}")
         for one, label in DONE_TODAY.items()

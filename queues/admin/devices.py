@@ -16,12 +16,11 @@ from django.utils.translation import pgettext_lazy
 from unfold.decorators import display
 
 from devices.models import DevDevice, Device
-from orchestrator_site import sentences
+from orchestrator_site import recording, sentences
 from orchestrator_site.admin import VerbAdmin, badge, moment
 from orchestrator_site.admin.bases import sentence
 from orchestrator_site.cells import NOTHING, pair
 from orchestrator_site.clock import db_now
-from queues import recording
 from queues.admin.lists import happened
 from queues.models import DistributionConfig
 from queues.verbs import DEVICE_VERBS

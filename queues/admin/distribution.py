@@ -14,11 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from orchestrator_site import sentences
+from orchestrator_site import recording, sentences
 from orchestrator_site.admin import badge, moment
 from orchestrator_site.admin.bases import sentence
 from orchestrator_site.cells import NOTHING, brief
-from queues import recording
 from queues.admin.lists import LongListAdmin, link
 from queues.models import DistributionConfig, QueueEntry, RegistroWork
 

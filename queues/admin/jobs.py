@@ -206,7 +206,7 @@ class JobAdmin(VerbAdmin, LongListAdmin):
     @display(description=_("inputs"))
     def given(self, row: Job) -> SafeString:
         """Only what its script takes for no secret: what no step uses may be one."""
-        plain = _plain_names(row)
+        plain = plain_names(row)
         return _pairs({name: v if name in plain else HIDDEN for name, v in row.inputs.items()})
 
     @display(description=_("steps"))
@@ -255,7 +255,7 @@ def _steps(job: Job) -> list[dict[str, Any]]:
     return steps
 
 
-def _plain_names(job: Job) -> set[str]:
+def plain_names(job: Job) -> set[str]:
     """The inputs that the script uses, and never as a secret."""
     parts = [name.split(".")[:2] for name in scripts.placeholders(_steps(job))]
     secret = {name for root, *names in parts if root == "secret" for name in names}

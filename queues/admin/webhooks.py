@@ -15,14 +15,14 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from orchestrator_site import sentences, tenancy
+from orchestrator_site import recording, sentences, tenancy
 from orchestrator_site.addresses import AddressRefused
 from orchestrator_site.admin import VerbAdmin, badge, moment
 from orchestrator_site.admin.bases import sentence
 from orchestrator_site.admin.lists import PeriodFilter, indexed_values
 from orchestrator_site.cells import NOTHING, brief, pair, plain_table
 from orchestrator_site.verbs import Verb
-from queues import recording, webhooks
+from queues import webhooks
 from queues.admin.lists import LongListAdmin, link, thread
 from queues.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from queues.webhook_verbs import DELIVERY_VERBS, ENDPOINT_VERBS

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from rest_framework import mixins
 
-from queues import recording
+from orchestrator_site import recording
 
 
 class Recorded(mixins.CreateModelMixin, mixins.UpdateModelMixin):

@@ -203,6 +203,13 @@ def test_each_count_of_the_day_leads_to_its_tasks(today: datetime, signed_in: Si
     for one in shown(client).context["people"][4:]:
         listed = client.get(one.url)
         assert listed.context["cl"].queryset.count() == one.count
+        (day,) = [
+            one
+            for one in listed.context["cl"].filter_specs
+            if hasattr(one, "field_path") and one.field_path == "processed_at"
+        ]
+        chosen = {str(end) for end in day.used_parameters.values()}
+        assert chosen == {timezone.localdate().isoformat()}
 
 
 def test_the_day_is_read_by_the_index_of_what_ended(today: datetime) -> None:

@@ -16,9 +16,8 @@ from django.utils import timezone
 
 from brain import assigning
 from devices.models import Device
-from orchestrator_site import roles
+from orchestrator_site import recording, roles
 from orchestrator_site.models import ApiKey, Event
-from queues import recording
 from queues.models import Endpoint, Generator, NbcRecord, QueueEntry, RegistroWork
 from tests.factories import DeviceFactory, EndpointFactory, NbcRecordFactory
 

@@ -29,7 +29,7 @@ from orchestrator_site.dashboard.queues.kinds import (
 )
 from orchestrator_site.models import Organisation
 from queues import blockers, live
-from queues.admin.jobs import _plain_names
+from queues.admin.jobs import plain_names
 from queues.models import Job
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Jobs(Kind):
 
     def shows(self, row: Any, text: str) -> bool:
         """Not by an input that may be secret: nobody is to find that out by searching."""
-        plain = _plain_names(row)
+        plain = plain_names(row)
         told = {name: value for name, value in row.inputs.items() if name in plain}
         shown = json.dumps([told, row.metadata], ensure_ascii=False)
         return text.lower() in shown.lower()
