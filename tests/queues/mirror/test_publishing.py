@@ -522,7 +522,8 @@ def test_without_mongo_nothing_is_taken_off_the_outbox(
 def test_after_a_kill_of_the_server_all_that_changed_is_told(
     db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "NOTICED", 500)
+    # A server is asked again half a second after it was found away, at the soonest.
+    monkeypatch.setattr(door, "NOTICED", 2000)
     monkeypatch.setattr(publishing, "AT_ONCE", 10)
     with mongo.running() as server:
         settings.MONGODB_URI = server.uri
