@@ -25,6 +25,7 @@ class OrchestratorSiteConfig(AppConfig):
         from orchestrator_site.models import Alert, BulkAction, Member
 
         connection_created.connect(connections.read_dates_fast, dispatch_uid="dates")
+        connection_created.connect(connections.ask_the_socket, dispatch_uid="socket")
         connection_created.connect(row_security.tell, dispatch_uid="organisation")
         # Permissions exist only after a migration: the roles follow each app's.
         post_migrate.connect(roles.sync, dispatch_uid="roles")

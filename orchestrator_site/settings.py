@@ -162,7 +162,12 @@ CACHES = {
     else {
         "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
         "LOCATION": DATA_DIR / "cache",
-    }
+    },
+    # What a process counts for itself.
+    "process": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
+    },
 }
 MEDIA_ROOT = DATA_DIR / "media"
 MEDIA_URL = "/media/"
@@ -245,11 +250,11 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["orchestrator_site.api.access.RolePermission"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["orchestrator_site.api.rendering.FastJSONRenderer"],
     "DEFAULT_FILTER_BACKENDS": ["orchestrator_site.api.filters.KnownFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "orchestrator_site.api.pagination.IdCursorPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["orchestrator_site.api.access.RequestThrottle"],
     "DEFAULT_THROTTLE_RATES": {
         "user": env.str("API_THROTTLE", default="1200/min"),
         # Registrations and logins of one address; API_THROTTLE is for those who are in.
@@ -307,6 +312,8 @@ UNFOLD = {
 # --- The overview -----------------------------------------------------------------------------
 # A snapshot of the running state is good for so long, for all who look at it.
 OVERVIEW_SECONDS = env.float("OVERVIEW_SECONDS", default=2.0)
+# How long a key that reads is not looked up again; one that writes always is.
+API_KEY_SECONDS = env.float("API_KEY_SECONDS", default=10.0)
 
 # --- Alerts and metrics -----------------------------------------------------------------------
 # Where people reach the control room, for links in e-mails.

@@ -59,8 +59,20 @@ from queues.api.webhooks import WEBHOOK_ROUTES
 class Router(DefaultRouter):
     """Its root tells of the control plane's addresses too, which have a router of their own."""
 
+    include_format_suffixes = False
+
     def get_api_root_view(self, api_urls: Any = None) -> Any:
         return self.APIRootView.as_view(api_root_dict=_known_names())
+
+    def get_urls(self) -> list[Any]:
+        """Each view set's behind its prefix: one address is not compared with all the others."""
+        root = [path("", self.get_api_root_view(), name=self.root_view_name)]
+        return root + [path(f"{one[0]}/", include(self._of(*one))) for one in self.registry]
+
+    def _of(self, prefix: str, viewset: Any, basename: str) -> list[Any]:
+        own = SimpleRouter(trailing_slash=self.trailing_slash == "/")
+        own.register("", viewset, basename=basename)
+        return own.urls
 
 
 router = Router(trailing_slash=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group, User
+from django.core.cache import caches
 from django.db import connections
 from django.db.models import Model
 from django.test import Client
@@ -37,6 +38,12 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_asked_yet() -> None:
+    """What the process counts of each user's requests begins anew: keys of users come again."""
+    caches["process"].clear()
 
 
 @pytest.fixture(scope="session")

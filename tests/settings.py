@@ -22,6 +22,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 TASK_RETRY_FACTOR = 0.0
 AXES_ENABLED = False
 OVERVIEW_SECONDS = 0.0  # each look is at the rows as they are
+API_KEY_SECONDS = 0.0
 # Each test's client starts the middleware anew: it need not look through every static file.
 WHITENOISE_AUTOREFRESH = True
 DATABASES["recursos"]["TEST"] = {"NAME": str(_folder / "origin.sqlite3"), "MIGRATE": False}  # noqa: F405

@@ -141,6 +141,7 @@ class Flow(models.Model):
                 with transaction.atomic():
                     row._number()
                     row.save(force_insert=True)
+                    Event.record([row], "", "made", data={"script_hash": row.script_hash})
                 break
             except IntegrityError:
                 if not left:

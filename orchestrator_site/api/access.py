@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.cache import caches
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions, permissions
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
+from rest_framework.throttling import UserRateThrottle
 
 from orchestrator_site import row_security
 from orchestrator_site.actors import ActorKind, act_as
+from orchestrator_site.api import keys
 from orchestrator_site.models import ApiKey
 from orchestrator_site.roles import ADMIN_ALONE
 from orchestrator_site.tenancy import is_welcome, organisation_of
@@ -26,7 +29,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         scheme, _space, key = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() not in ("bearer", "api-key"):
             return None
-        api_key = ApiKey.of(key.strip())
+        api_key = keys.find(key.strip(), request.method)
         if api_key is None:
             raise exceptions.AuthenticationFailed(_("This key is unknown, expired or disabled."))
         person = api_key.user.get_username()
@@ -44,6 +47,12 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return {"type": "http", "scheme": "bearer"}
+
+
+class RequestThrottle(UserRateThrottle):
+    """Counted by each process: a count that all share costs more than most of what is asked."""
+
+    cache = caches["process"]
 
 
 class RolePermission(permissions.BasePermission):

@@ -1,10 +1,10 @@
-"""Serializers of long lists: what DRF works out for each row is worked out once."""
+"""Serializers that read fast: what DRF works out for each row is worked out once a process."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
@@ -13,6 +13,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 Reader = Callable[[Any], Any]
+Readers = Sequence[tuple[str, Reader]]
 # Whose values are in the row as they are told.
 AS_THEY_ARE = (
     serializers.BooleanField,
@@ -24,8 +25,14 @@ AS_THEY_ARE = (
 TEXTS = (serializers.CharField, serializers.EmailField, serializers.UUIDField)
 
 
+_prepared: dict[tuple[type, tzinfo], Readers] = {}
+
+
 class Prepared(serializers.ModelSerializer[Any]):
-    """A model's serializer that reads many rows fast. Its answers are DRF's own."""
+    """A model's serializer that reads rows fast. Its answers are DRF's own.
+
+    Nothing that it tells may depend on the request: it is prepared once for all of them.
+    """
 
     def get_fields(self) -> dict[str, Any]:
         """Of each class once: to ask the model for them takes longer than to read a row."""
@@ -39,8 +46,14 @@ class Prepared(serializers.ModelSerializer[Any]):
         return {name: read(instance) for name, read in self._readers}
 
     @cached_property
-    def _readers(self) -> Sequence[tuple[str, Reader]]:
-        return [(str(field.field_name), _reader(field)) for field in self._readable_fields]
+    def _readers(self) -> Readers:
+        key = type(self), timezone.get_current_timezone()
+        found = _prepared.get(key)
+        if found is None:
+            fields = type(self)()._readable_fields
+            found = [(str(field.field_name), _reader(field)) for field in fields]
+            _prepared[key] = found
+        return found
 
 
 def _reader(field: Any) -> Reader:

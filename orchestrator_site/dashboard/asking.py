@@ -18,7 +18,7 @@ from brain.models import Claim, ConnectedProvider, Cycle, DistributionBatch, Org
 from devices.models import Device, Worker
 from orchestrator_site.clock import midnight
 from orchestrator_site.dashboard.together import Asked, Counted
-from orchestrator_site.models import Alert, Pause
+from orchestrator_site.models import Alert, MaintenanceWindow, Pause
 from postprocessing.models import PostProcessingRun, S3File, Verification, companies
 from queues.mirror.publishing import open_changes
 from queues.mirror.standing import COUNTED as CHANGES_COUNTED
@@ -103,9 +103,10 @@ def of_now(now: datetime) -> dict[str, Asked]:
         "alerts": Alert.objects.raised()
         .worst_first()
         .values(
-            *("id", "subject", "status", "value", "message", "first_seen_at"),
+            *("id", "rule_id", "subject", "status", "value", "message", "first_seen_at"),
             *("rule__name", "rule__measure", "rule__threshold", "rule__severity"),
         )[:ALERTS],
+        "silenced": MaintenanceWindow.silenced(now).order_by().values("id"),
         "recent": TramiteTask.objects.order_by("-id")
         .annotate(told=KT("payload__expediente"))
         .values("id", "site_id", "status", "resource_id", "told", "created_at")[:RECENT],

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from heapq import nlargest
 from typing import Any
 
 from django.contrib import admin
@@ -162,11 +161,8 @@ def _not_done() -> list[People]:
 
 
 def _done(since: datetime) -> list[People]:
-    """By the tasks, of which an index has the day's. Asked for by generator, as it has them."""
-    names: Any = list(Generator.objects.values_list("name", flat=True))
-    ended = QueueEntry.objects.filter(
-        generator__in=names, status=QueueEntry.Status.COMPLETE, processed_at__gte=since
-    )
+    """By the tasks, of which an index has the day's."""
+    ended = QueueEntry.objects.filter(status=QueueEntry.Status.COMPLETE, processed_at__gte=since)
     counted = dict(_counted(ended.order_by(), "condition"))
     # As the list's own filter writes today.
     day = dict.fromkeys(("processed_at_from", "processed_at_to"), localdate(since).isoformat())
@@ -208,13 +204,10 @@ def _not_due(now: datetime) -> list[Blocked]:
 
 
 def endings() -> list[QueueEntry]:
-    """The last tasks that ended. Asked for by generator, which is how the index has them."""
-    done = QueueEntry.objects.filter(status=QueueEntry.Status.COMPLETE).order_by("-processed_at")
-    names = Generator.objects.values_list("name", flat=True)
-    found = [
-        row for name in names for row in done.filter(generator_id=name).defer("task_data")[:ENDINGS]
-    ]
-    return nlargest(ENDINGS, found, key=lambda row: (row.processed_at, row.pk))
+    """The last tasks that ended."""
+    # The index has those that have a time.
+    ended = QueueEntry.objects.filter(status=QueueEntry.Status.COMPLETE, processed_at__isnull=False)
+    return list(ended.order_by("-processed_at").defer("task_data")[:ENDINGS])
 
 
 def _left_alone(generator: Generator, now: datetime) -> list[Endpoint]:

@@ -115,7 +115,9 @@ def _queue(found: Found, name: str, statuses: Sequence[Any], today: Any) -> dict
 
 
 def _alerts(found: Found) -> dict[str, Any]:
-    return {"raised": found["raised"], "open": found["open_alerts"], "worst": found["alerts"]}
+    silenced = {row["id"] for row in found["silenced"]}
+    worst = [{**row, "in_maintenance": row["rule_id"] in silenced} for row in found["alerts"]]
+    return {"raised": found["raised"], "open": found["open_alerts"], "worst": worst}
 
 
 def _attention(found: Found, config: DistributionConfig, now: datetime) -> dict[str, int]:

@@ -190,8 +190,10 @@ def _alerts(data: Mapping[str, Any], may: Rights) -> dict[str, Any]:
 def _alert(row: Mapping[str, Any]) -> Alert:
     """The row, which knows how it is told."""
     of_rule = {name[6:]: value for name, value in row.items() if name.startswith("rule__")}
-    own = {name: value for name, value in row.items() if not name.startswith("rule__")}
-    return Alert(rule=AlertRule(**of_rule), **with_times(own))
+    own = {name: row[name] for name in ("id", "subject", "status", "value", "message")}
+    alert = Alert(rule=AlertRule(**of_rule), **own, first_seen_at=moment(row["first_seen_at"]))
+    alert.in_maintenance = row["in_maintenance"]
+    return alert
 
 
 def _brain(data: Mapping[str, Any]) -> dict[str, Any]:

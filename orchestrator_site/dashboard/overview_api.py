@@ -42,6 +42,7 @@ class OverviewAlertSerializer(Serializer):
     value = serializers.FloatField(allow_null=True)
     message = serializers.CharField(allow_blank=True)
     first_seen_at = serializers.DateTimeField()
+    in_maintenance = serializers.BooleanField()
     rule = serializers.CharField(source="rule__name")
     severity = serializers.ChoiceField(AlertRule.Severity.values, source="rule__severity")
 

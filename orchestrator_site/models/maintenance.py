@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, Q
 from django.utils.translation import gettext_lazy as _
 
 from orchestrator_site.models.alert import AlertRule
@@ -57,9 +57,8 @@ class MaintenanceWindow(models.Model):
     def silenced(cls, now: datetime) -> models.QuerySet[AlertRule]:
         """The rules of whose alerts nobody is told now."""
         there = cls.objects.open(now)
-        if there.filter(rules=None).exists():
-            return AlertRule.objects.all()
-        return AlertRule.objects.filter(pk__in=there.values("rules"))
+        is_all = Exists(there.filter(rules=None))
+        return AlertRule.objects.filter(is_all | Q(pk__in=there.values("rules")))
 
     def clean(self, *args: Any) -> None:
         if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:

@@ -28,6 +28,8 @@ from queues.api.recorded import Recorded
 from queues.models import NbcRecord, QueueEntry, RegistroWork
 from queues.verbs import DEVICE_VERBS, ENTRY_VERBS, PERSON_VERBS
 
+TOLD = [field.name for field in QueueEntry._meta.concrete_fields]
+
 
 @with_verbs(*DEVICE_VERBS)
 class DeviceViewSet(Recorded, ReadOnlyViewSet):
@@ -112,6 +114,12 @@ class QueueEntryViewSet(ReadOnlyViewSet):
         "error_class",
         "worker",
     )
+
+    def get_queryset(self) -> QuerySet[QueueEntry]:
+        """A list tells little of each task's person and generator."""
+        rows = super().get_queryset()
+        is_list = self.action == "list"
+        return rows.only(*TOLD, "nbc__nbc_id", "generator__worked_by") if is_list else rows
 
 
 class RegistroWorkViewSet(ReadOnlyViewSet):

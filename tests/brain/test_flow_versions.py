@@ -208,3 +208,12 @@ def test_a_rollback_waits_for_nobodys_approval() -> None:
     about["organisation"].save()
     assert flowing.rollback(second, "it fails")
     assert Flow.objects.get(active=True) == first
+
+
+@pytest.mark.django_db
+def test_a_new_version_is_written_down_with_its_hash() -> None:
+    with acting_as(ActorKind.API_KEY, "ana/deploy"):
+        flow = Flow.add_version("walk", [HOME])
+    event = Event.objects.get(object_type="brain.flow")
+    assert (event.new, event.object_id, event.actor) == ("made", str(flow.pk), "ana/deploy")
+    assert event.data == {"script_hash": flow.script_hash}

@@ -135,3 +135,20 @@ def test_a_script_makes_changes_and_finds_windows(person: Callable[[str], User])
     assert reader.read(place)["name"] == "Disks"
     reader.ask("DELETE", place, status=403)
     caller.ask("DELETE", place, status=204)
+
+
+@pytest.mark.parametrize("page", ["admin:index", "distribution"])
+def test_the_banner_says_of_which_alerts_nobody_is_told(
+    signed_in: Callable[[str], Client], page: str
+) -> None:
+    alerting.evaluate(NOW)
+    window("queue", begins=timezone.now() - HOUR / 2)
+    text = signed_in("viewer").get(reverse(page)).content.decode()
+    parts = text.split('<div class="alarm ')[1:]
+    marked = {
+        name
+        for name in ("Queue", "Mirror")
+        for part in parts
+        if name in part and "in maintenance" in part
+    }
+    assert len(parts) == 2 and marked == {"Queue"}
