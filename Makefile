@@ -1,7 +1,7 @@
-# make run | test | demo | bench | lint
+# make run | test | test-all | demo | bench | lint
 PY := .venv/bin/python
 
-.PHONY: setup run test demo bench lint clean
+.PHONY: setup run test test-all demo bench lint clean
 
 setup: .venv/installed
 	@$(PY) -m orchestrator_site.installing
@@ -20,6 +20,10 @@ demo: setup
 test: setup
 	@$(PY) -m tests.mongo
 	@$(PY) -m tests.suite
+
+test-all: setup
+	@$(PY) -m tests.mongo
+	@$(PY) -m tests.suite --all
 
 bench: setup
 	@$(PY) -m tests.bench $(BENCH)

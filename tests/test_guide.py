@@ -19,7 +19,7 @@ from django.conf import settings
 from tests.machine import ROOT, Machine, wait_for
 from tests.postgres import free_port
 
-pytestmark = pytest.mark.chromium
+pytestmark = [pytest.mark.long, pytest.mark.chromium]
 GUIDE = ROOT / "docs" / "control-plane.md"
 SECRET, SESSIONS = "a-signing-secret-of-this-machine-alone", "a-session-key-of-this-machine-alone-"
 # What a worker is given besides: nothing of the control room's.

@@ -42,7 +42,7 @@ from queues.scrapers.client import Answer, AnswerKind
 from queues.scrapers.router import Routed
 from tests.distribution import configure, generators, pool
 
-pytestmark = [pytest.mark.django_db, pytest.mark.database]
+pytestmark = [pytest.mark.long, pytest.mark.django_db, pytest.mark.database]
 MINUTE = 60.0
 LEASE, WINDOW, RESULT, STUCK, PROBE = 30.0, 18 * MINUTE, 15 * MINUTE, 20 * MINUTE, 15 * MINUTE
 MOST_ATTEMPTS, MOST_LEASES, MOST_FAILURES = 3, 3, 3

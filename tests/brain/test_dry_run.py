@@ -8,6 +8,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from orchestrator_site.demo.cases import CASES, METHODS
 from tests import parts
 from tests.machine import Machine
@@ -20,6 +22,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.long
 def test_a_dry_run_lists_every_candidate_and_changes_no_byte(
     migrated: Path, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def user(request: pytest.FixtureRequest, db: None, person: Person) -> User:
     return person(request.param)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("user", [*ROLES, "superuser"], indirect=True)
 def test_every_page_that_a_role_may_see_opens_and_no_other(
     every_row: None, client: Client, user: User
@@ -133,6 +134,7 @@ def test_who_is_not_staff_is_sent_to_the_login(every_row: None, client: Client) 
             assert answer["Location"].startswith(reverse("admin:login"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     ["2026/000001-MUL", "7", "Ñandú '\"%_", "0f1e7063-a599-4286-9b76-7762193752e3", "9" * 40],
@@ -160,6 +162,7 @@ def test_an_appeal_is_found_by_its_case(signed_in: SignedIn) -> None:
     assert list(answer.context["cl"].queryset) == [wanted]
 
 
+@pytest.mark.long
 def test_every_filter_of_every_list_opens(every_row: None, admin_client: Client) -> None:
     """Each choice by itself finds its rows; one page of the list has each filter in use."""
     for model in MODELS:
@@ -211,6 +214,7 @@ def test_the_overview_opens_with_rows_and_without(
     assert (reverse("brain-switch") in page) == (role != "viewer")
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_the_menu_leads_only_to_pages_that_open(
     every_row: None, client: Client, person: Person
@@ -264,6 +268,7 @@ def _page_actions(model_admin: ModelAdmin) -> list[str]:
     return [name for kind in kinds for name in getattr(model_admin, kind, ()) or ()]
 
 
+@pytest.mark.long
 @pytest.mark.once
 def test_a_viewer_has_no_verb(every_row: None, signed_in: SignedIn) -> None:
     """Nor a button for one: their pages are read where they are all opened."""

@@ -361,6 +361,7 @@ def test_filters_narrow_and_refuse_nonsense(caller: Caller) -> None:
         assert list(fields) == [name]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("value", ["\0", "9" * 40, "1e400", "NaN", "[]", "Ñ", "-1", "", "None"])
 def test_no_filter_of_any_list_breaks(caller: Caller, value: str) -> None:
     client = caller("admin")

@@ -24,7 +24,7 @@ from tests.callers import API, Caller, key_of, nobody_has_asked_yet
 from tests.every_row import every_row as every_row
 from tests.factories import MemberFactory
 
-pytestmark = [pytest.mark.django_db, pytest.mark.once]
+pytestmark = [pytest.mark.long, pytest.mark.django_db, pytest.mark.once]
 assert nobody_has_asked_yet
 CASES = int(os.environ.get("FUZZ_CASES", "250"))  # as each role
 ROLES = ("viewer", "operator", "admin", "scraper", "member")

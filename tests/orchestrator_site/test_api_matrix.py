@@ -31,7 +31,7 @@ from tests.factories import (
     WebhookEndpointFactory,
 )
 
-pytestmark = [pytest.mark.django_db, pytest.mark.once]
+pytestmark = [pytest.mark.long, pytest.mark.django_db, pytest.mark.once]
 assert nobody_has_asked_yet
 # The guide has providers before a login; the others prove by themselves who asks.
 OPEN = r"auth/(login|register)|schema/|files/\{signed\}|providers/(\{id\}/)?$"

@@ -23,6 +23,7 @@ from tests import walking
 from tests.every_row import every_row as every_row
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.django_db(transaction=True),
     pytest.mark.chromium,
     pytest.mark.timeout(900),  # a hundred pages each

@@ -22,6 +22,7 @@ from tests.factories import TramiteTaskFactory
 from tests.orchestrator_site.test_walk import person as person
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.django_db(transaction=True),
     pytest.mark.chromium,
     pytest.mark.timeout(900),  # a hundred pages each

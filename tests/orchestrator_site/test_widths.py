@@ -31,7 +31,7 @@ from tests import distribution, parts
 from tests.factories import FlowFactory, NbcRecordFactory, TramiteTaskFactory
 from tests.postprocessing import rows as pqr
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.chromium]
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True), pytest.mark.chromium]
 LONG = "X" * 300
 BEYOND = """() => {
   const box = document.querySelector("#result_list").closest("[data-simplebar] *:has(> table)");

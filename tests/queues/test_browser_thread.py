@@ -34,7 +34,7 @@ from tests.queues.test_browser_runs import (  # noqa: F401
     site,
 )
 
-pytestmark = pytest.mark.chromium
+pytestmark = [pytest.mark.long, pytest.mark.chromium]
 Make = Callable[..., Run]
 FOR_EVER = {"do": "wait", "text": "never", "timeout": 60}
 

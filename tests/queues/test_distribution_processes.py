@@ -23,6 +23,8 @@ ASSIGNED = """
 from brain import assigning
 from queues.models import Generator
 from tests.factories import DeviceFactory, EndpointFactory, NbcRecordFactory
+
+pytestmark = pytest.mark.long
 Generator.objects.exclude(name="G_SISEC").update(enabled=False)
 EndpointFactory(url="{url}")
 DeviceFactory.create_batch(3)

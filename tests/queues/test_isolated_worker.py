@@ -37,6 +37,8 @@ from tests.envelopes import KEY, KEYS, SECRET, SESSION_KEY, envelope, session_to
 from tests.machine import ROOT, wait_for
 from tests.queues.test_browser_runs import PAGES, Site, served, site  # noqa: F401
 
+pytestmark = pytest.mark.long
+
 COOKIE = {"name": "sid", "value": "a-secret-cookie", "domain": "127.0.0.1", "path": "/"}
 SEND = {"do": "click", "selector": "#send", "irrevocable": True}
 NEVER = {"do": "wait", "text": "never", "timeout": 60}

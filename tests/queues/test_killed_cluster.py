@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.bench.support import inside
+
+pytestmark = pytest.mark.long
 
 BACK_WITHIN = 30.0  # seconds
 VICTIMS = ("main of scrapers", "distributor", "caller")

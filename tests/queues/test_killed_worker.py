@@ -11,7 +11,7 @@ import pytest
 from tests import parts
 from tests.machine import Machine, wait_for
 
-pytestmark = pytest.mark.chromium
+pytestmark = [pytest.mark.long, pytest.mark.chromium]
 LEASE = 3  # seconds; 30 in production
 SEED = """
 from orchestrator_site.demo import cases, seeding

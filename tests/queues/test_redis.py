@@ -6,11 +6,14 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
 import redis
 
 from tests.machine import Machine, wait_for
 from tests.postgres import free_port
 from tests.redis import running
+
+pytestmark = pytest.mark.long
 
 
 def test_a_cluster_runs_the_brain_over_redis(

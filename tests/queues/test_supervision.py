@@ -14,6 +14,8 @@ import pytest
 from orchestrator_site.stopping import STOP_NOTE
 from tests.machine import Machine, wait_for
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def machine(migrated: Path, tmp_path: Path) -> Iterator[Machine]:

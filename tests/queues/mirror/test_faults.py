@@ -33,7 +33,7 @@ from tests.factories import NbcRecordFactory
 from tests.faulty import Fault, Proxy
 from tests.mongo import Server
 
-pytestmark = [pytest.mark.django_db, pytest.mark.database]
+pytestmark = [pytest.mark.long, pytest.mark.django_db, pytest.mark.database]
 SOON = 10.0  # seconds until both sides agree
 STEP = 1.2  # seconds for an answer of Mongo's
 MANY = 200  # people whose documents are written at once
