@@ -21,6 +21,7 @@ from tests.bench.support.figure import Figure, Target, plain
 FEW, MANY, TIMES = 1000, 1_000_000, 5
 QUICK_MANY, QUICK_TIMES = 100_000, 3
 RATIO, QUERIES, SLOWEST = 1.5, 12, 300.0  # milliseconds
+BOARD = "menu "  # what is neither a list nor the overview may ask more often
 FLOOR = 0.005  # seconds: what is less is no difference
 SMALL, LARGE = "bench_small", "bench_large"
 WORST = 5  # of them are named
@@ -58,7 +59,8 @@ class Page:
 
     @property
     def is_good(self) -> bool:
-        return self.ratio <= RATIO and self.queries <= QUERIES and self.slowest <= SLOWEST
+        is_asking_much = self.queries > QUERIES and not self.name.startswith(BOARD)
+        return self.ratio <= RATIO and not is_asking_much and self.slowest <= SLOWEST
 
     def __str__(self) -> str:
         return (
@@ -86,7 +88,12 @@ def measured(quick: bool) -> list[Figure]:
             "admin_million.pages_that_fail", [_failing(pages)], "pages", Target("value", "<=", 0)
         ),
         _worst("ratio", {str(one): one.ratio for one in pages}, "x", RATIO, note),
-        _worst("queries", {str(one): one.queries for one in pages}, "queries", QUERIES),
+        _worst(
+            "queries",
+            {str(one): one.queries for one in pages if not one.name.startswith(BOARD)},
+            "queries",
+            QUERIES,
+        ),
         _worst("slowest_query", {str(one): one.slowest for one in pages}, "ms", SLOWEST),
     ]
 
