@@ -5,6 +5,7 @@
   const KEY = "orchestrator.live";
   const tags = new Map(); // the ETag of what each part shows, by its address
   const asked = new Map(); // when each part was asked for last, by its id
+  const begun = Date.now(); // the page itself has just been read
   let lost = false;
 
   const isOn = () => localStorage.getItem(KEY) !== "off";
@@ -21,10 +22,8 @@
     tellAges(document);
     if (!isOn() || document.visibilityState !== "visible") return;
     for (const part of parts()) {
-      // The page itself has just been read.
-      if (!asked.has(part.id)) asked.set(part.id, Date.now());
       const every = Number(part.dataset.live) * 1000 * (lost ? 3 : 1);
-      if (Date.now() - asked.get(part.id) >= every) ask(part);
+      if (Date.now() - (asked.get(part.id) ?? begun) >= every) ask(part);
     }
   }
 
