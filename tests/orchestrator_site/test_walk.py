@@ -1,5 +1,5 @@
-"""Chromium opens each page as viewer, operator and admin: nothing is said in the console, nobody
-else is asked, nothing is wider than the screen, and axe finds nothing."""
+"""Chromium opens each page there is as an admin, with a row in every table: nothing is said in the
+console, nobody else is asked, nothing is wider than the screen, and axe finds nothing."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def of_their_own() -> Iterator[str]:
     """Pages about one thing, which no menu has."""
     yield reverse("pqr-company", args=["afinia"])
     for model in (TramiteTask, NbcRecord, Job):
-        yield reverse("case", args=[model.objects.order_by("pk").last().case_id])
+        if (row := model.objects.order_by("pk").last()) is not None:
+            yield reverse("case", args=[row.case_id])
     yield f"{reverse('search')}?q=2026"
 
 
@@ -89,19 +90,4 @@ def test_each_page_of_an_admin_s_is_sound_and_accessible(
         for path in paths:
             walk.go(path)
             walk.check(in_the_dark=is_ours(path))
-    assert not walk.faults, walk.told()
-
-
-@pytest.mark.parametrize("role", ["viewer", "operator"])
-def test_each_page_of_a_role_is_sound(
-    person: Callable[[str], User], live_server: Any, role: str
-) -> None:
-    user = person(role)
-    paths, session = list(dict.fromkeys(pages(user))), walking.cookie(user)
-    with (
-        walking.browser() as chromium,
-        walking.walk(chromium, live_server.url, session, "en") as walk,
-    ):
-        for path in paths:
-            walk.go(path)
     assert not walk.faults, walk.told()

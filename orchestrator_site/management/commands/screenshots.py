@@ -61,9 +61,9 @@ class Command(ActingCommand):
         if options["url"]:
             taken = self._take(options["url"].rstrip("/"), options["password"], shots, out)
         else:
-            with room() as (url, folder):
+            with room() as (url, environment):
                 self.stderr.write(f"Waiting until {FILLED} appeals have been sent ...")
-                password = wait_until_filled(url, folder)
+                password = wait_until_filled(url, Path(environment["DATA_DIR"]))
                 taken = self._take(url, password, shots, out)
         if options["json"]:
             self.put_json({"pictures": [str(path) for path in taken]})
@@ -78,14 +78,15 @@ class Command(ActingCommand):
 
 
 @contextmanager
-def room() -> Iterator[tuple[str, Path]]:
-    """A control room of its own, at work: its address and its folder."""
+def room() -> Iterator[tuple[str, dict[str, str]]]:
+    """A control room of its own, at work: its address, and the environment of its commands."""
     with tempfile.TemporaryDirectory(prefix="orchestrator-screens-") as folder:
         port = free_port()
         environment = {
             **settings.ENVIRON,
             **dict.fromkeys(EMPTY, ""),
             **QUICK,
+            "DJANGO_SETTINGS_MODULE": "orchestrator_site.settings",
             "DATA_DIR": folder,
             "ORIGIN_PATH": str(Path(folder) / "origin.sqlite3"),
             "PORT": str(port),
@@ -98,7 +99,7 @@ def room() -> Iterator[tuple[str, Path]]:
             [*command, "--port", str(port)], env=environment, stdout=log, stderr=log
         )
         try:
-            yield f"http://127.0.0.1:{port}", Path(folder)
+            yield f"http://127.0.0.1:{port}", environment
         finally:
             started.send_signal(signal.SIGTERM)
             try:
