@@ -49,6 +49,12 @@ class Event(models.Model):
                 condition=models.Q(actor_kind__in=PERSONS),
                 name="event_of_persons",
             ),
+            # The list's filter by them, in the list's order.
+            models.Index(
+                fields=["actor_kind", "-id"],
+                condition=models.Q(actor_kind__in=PERSONS),
+                name="event_by_persons",
+            ),
         ]
 
     def __str__(self) -> str:
