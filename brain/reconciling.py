@@ -182,7 +182,8 @@ def _free(claim: Claim) -> dict[str, Any]:
     if name_in(claim.before) != claim.account:
         return claim.before
     free = claim.organismo.texp_values
-    texp = claim.before["TExp"] if claim.before["TExp"] in free else free[0]
+    before = claim.before.get("TExp")
+    texp = before if before in free else free[0]
     return {"TExp": texp, "Estado": 0, "UsuarioAsignado": None}
 
 

@@ -105,6 +105,7 @@ class AlertRuleViewSet(ModelViewSet):
 
 
 class MaintenanceFilter(filters.FilterSet):
+    rules = filters.ModelChoiceFilter(queryset=AlertRule.objects.all())
     open_at = filters.IsoDateTimeFilter(method="_open_at", help_text="Those that last then.")
 
     class Meta:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Exists, F, Q
 from django.utils.translation import gettext_lazy as _
 
 from orchestrator_site.models.alert import AlertRule
 from orchestrator_site.models.history import History
+
+
+# Before and after it zones have offsets that no format of times knows, or none at all.
+IN_OUR_TIME = (
+    MinValueValidator(datetime(2000, 1, 1, tzinfo=UTC)),
+    MaxValueValidator(datetime(2100, 1, 1, tzinfo=UTC)),
+)
 
 
 class MaintenanceQuerySet(models.QuerySet["MaintenanceWindow"]):
@@ -23,8 +31,8 @@ class MaintenanceWindow(models.Model):
     """From when until when nobody is told of the rules' alerts. They are raised and shown."""
 
     name = models.CharField(_("name"), max_length=100)
-    starts_at = models.DateTimeField(_("from"))
-    ends_at = models.DateTimeField(_("until"), db_index=True)
+    starts_at = models.DateTimeField(_("from"), validators=IN_OUR_TIME)
+    ends_at = models.DateTimeField(_("until"), db_index=True, validators=IN_OUR_TIME)
     rules = models.ManyToManyField(
         AlertRule,
         blank=True,

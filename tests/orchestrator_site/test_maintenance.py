@@ -152,3 +152,13 @@ def test_the_banner_says_of_which_alerts_nobody_is_told(
         if name in part and "in maintenance" in part
     }
     assert len(parts) == 2 and marked == {"Queue"}
+
+
+@pytest.mark.parametrize("year", [1890, 2101])
+def test_a_window_is_of_our_time(person: Callable[[str], User], year: int) -> None:
+    caller = Caller(key_of(person("admin")))
+    times = {"starts_at": f"{year}-01-01T00:00:00Z", "ends_at": f"{year}-02-01T00:00:00Z"}
+    wrong = caller.send("maintenance-windows/", {"name": "Disks", **times}, 400)
+    assert problem(wrong) == ("invalid", ["starts_at", "ends_at"])
+    huge = f"maintenance-windows/?rules=1&rules={'9' * 30}"
+    assert problem(caller.read(huge, 400)) == ("invalid", ["rules"])
