@@ -18,10 +18,10 @@ class Migration(migrations.Migration):
                 db_index=True,
                 validators=[
                     django.core.validators.MinValueValidator(
-                        datetime.datetime(2000, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+                        datetime.datetime(2000, 1, 1, 0, 0, tzinfo=datetime.UTC)
                     ),
                     django.core.validators.MaxValueValidator(
-                        datetime.datetime(2100, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+                        datetime.datetime(2100, 1, 1, 0, 0, tzinfo=datetime.UTC)
                     ),
                 ],
                 verbose_name="until",
@@ -33,10 +33,10 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(
                 validators=[
                     django.core.validators.MinValueValidator(
-                        datetime.datetime(2000, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+                        datetime.datetime(2000, 1, 1, 0, 0, tzinfo=datetime.UTC)
                     ),
                     django.core.validators.MaxValueValidator(
-                        datetime.datetime(2100, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+                        datetime.datetime(2100, 1, 1, 0, 0, tzinfo=datetime.UTC)
                     ),
                 ],
                 verbose_name="from",
@@ -49,10 +49,10 @@ class Migration(migrations.Migration):
                 db_index=True,
                 validators=[
                     django.core.validators.MinValueValidator(
-                        datetime.datetime(2000, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+                        datetime.datetime(2000, 1, 1, 0, 0, tzinfo=datetime.UTC)
                     ),
                     django.core.validators.MaxValueValidator(
-                        datetime.datetime(2100, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+                        datetime.datetime(2100, 1, 1, 0, 0, tzinfo=datetime.UTC)
                     ),
                 ],
                 verbose_name="until",
@@ -64,10 +64,10 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(
                 validators=[
                     django.core.validators.MinValueValidator(
-                        datetime.datetime(2000, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+                        datetime.datetime(2000, 1, 1, 0, 0, tzinfo=datetime.UTC)
                     ),
                     django.core.validators.MaxValueValidator(
-                        datetime.datetime(2100, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+                        datetime.datetime(2100, 1, 1, 0, 0, tzinfo=datetime.UTC)
                     ),
                 ],
                 verbose_name="from",

@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy as _
 from orchestrator_site.models.alert import AlertRule
 from orchestrator_site.models.history import History
 
-
 # Before and after it zones have offsets that no format of times knows, or none at all.
 IN_OUR_TIME = (
     MinValueValidator(datetime(2000, 1, 1, tzinfo=UTC)),
