@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -17,11 +16,13 @@ def banner(request: HttpRequest) -> dict[str, Any]:
     """The worst alerts, and how many more there are, for whoever may see them."""
     if not request.user.has_perm("orchestrator_site.view_alert"):
         return {}
-    silenced = MaintenanceWindow.silenced(timezone.now())
-    raised = (
-        Alert.objects.raised()
-        .select_related("rule")
-        .annotate(in_maintenance=Exists(silenced.filter(pk=OuterRef("rule_id"))))
-        .worst_first()
-    )
-    return {"alerts": raised[:SHOWN], "more_alerts": max(0, raised.count() - SHOWN)}
+    raised = Alert.objects.raised().select_related("rule").worst_first()
+    shown = list(raised[:SHOWN])
+    silenced = _silenced() if shown else set()
+    for alert in shown:
+        alert.in_maintenance = alert.rule_id in silenced
+    return {"alerts": shown, "more_alerts": max(0, raised.count() - SHOWN)}
+
+
+def _silenced() -> set[int]:
+    return set(MaintenanceWindow.silenced(timezone.now()).values_list("pk", flat=True))

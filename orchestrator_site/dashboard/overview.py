@@ -191,7 +191,8 @@ def _alert(row: Mapping[str, Any]) -> Alert:
     """The row, which knows how it is told."""
     of_rule = {name[6:]: value for name, value in row.items() if name.startswith("rule__")}
     own = {name: row[name] for name in ("id", "subject", "status", "value", "message")}
-    alert = Alert(rule=AlertRule(**of_rule), **own, first_seen_at=moment(row["first_seen_at"]))
+    seen = with_times({"first_seen_at": row["first_seen_at"]})
+    alert = Alert(rule=AlertRule(**of_rule), **own, **seen)
     alert.in_maintenance = row["in_maintenance"]
     return alert
 

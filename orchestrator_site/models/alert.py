@@ -201,6 +201,8 @@ class Alert(StatusModel):
     hooked_at = models.DateTimeField(_("last webhook"), null=True)
     hook_error = models.TextField(_("webhook that failed"), blank=True)
 
+    in_maintenance = False  # nobody is told of it now: said where alerts are listed
+
     objects = AlertQuerySet.as_manager()
 
     class Meta:
