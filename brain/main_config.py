@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,9 +37,10 @@ class Setting:
         ]
 
 
-def order() -> list[str]:
-    """The generators' names in the order of the arrays."""
-    return [row.name for row in _rows()]
+def order(rows: Iterable[Generator] | None = None) -> list[str]:
+    """The generators' names in the order of the arrays; `rows`: where they are known already."""
+    known = _rows() if rows is None else sorted(rows, key=lambda row: row.array_position)
+    return [row.name for row in known]
 
 
 def export() -> dict[str, Any]:

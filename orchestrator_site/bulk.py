@@ -6,6 +6,7 @@ that one as "not known", and it is never done again; the next process goes on be
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from orchestrator_site.stopping import Stop
 from orchestrator_site.verbs import OFFERS, Offer, Outcome, Refused, Result, Verb
 
 Status = BulkAction.Status
+logger = logging.getLogger(__name__)
 KIND = "bulk-action"
 PART = 100  # rows; an outcome is written with each row, together with those before it in the part
 AT_ONCE = 100  # parts in one statement
@@ -232,7 +234,11 @@ class _Run:
     def _done(self, key: str, value: str) -> tuple[str, Any]:
         """The verb is done to the row: the name of the outcome, and what is written of it."""
         assert self.verb is not None
-        row = OFFERS[self.action.kind].model._default_manager.filter(pk=key).first()
+        try:
+            row = OFFERS[self.action.kind].model._default_manager.filter(pk=key).first()
+        except Exception as error:  # a secret without its key: it keeps no other row waiting
+            logger.exception("row %s of %s cannot be read", key, self.action)
+            return Result.REFUSED, [key, f"{key}: {type(error).__name__}: {error}"]
         if row is None:  # deleted since
             return Result.MOVED_ON, key
         outcome = verbs.do(self.verb, row, self.action.reason, value or self.action.value)

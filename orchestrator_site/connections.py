@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import selectors
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+SILENT = 30.0  # seconds; routers forget connections that are silent for minutes
 ODBC_OPTIONS = {"connection_timeout": 5, "query_timeout": 30, "connection_retries": 1}
 
 
@@ -109,13 +111,19 @@ def read_dates_fast(connection: Any, **kwargs: Any) -> None:
 def ask_the_socket(connection: Any, **kwargs: Any) -> None:
     """Let the first use in a request look whether the server has hung up, instead of asking it: a
     round trip, for which a small answer's query would be half of the time. Where it has said
-    anything it is asked. A receiver of `connection_created`."""
+    anything it is asked, and every SILENT seconds: who goes without a word is found so. A
+    receiver of `connection_created`."""
     if connection.vendor != "postgresql":
         return
+    asked = time.monotonic()
 
     def is_usable() -> bool:
+        nonlocal asked
         if connection.connection.closed:
             return False
+        if time.monotonic() - asked > SILENT:
+            asked = time.monotonic()
+            return type(connection).is_usable(connection)
         with selectors.DefaultSelector() as selector:
             selector.register(connection.connection.fileno(), selectors.EVENT_READ)
             is_silent = not selector.select(0)

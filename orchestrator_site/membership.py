@@ -60,7 +60,7 @@ def accept(invitation: str, **person: str) -> Member:
         return _join(organisation, meant["role"], **person)
 
 
-def remove(member: Member) -> bool:
+def remove(member: Member, reason: str = "") -> bool:
     """Shut a member out: no login, no keys, no sessions. Its row stays, so that its user never
     counts as our own staff. False: it was done already. Raises Refused for the last owner."""
     with transaction.atomic():
@@ -72,7 +72,7 @@ def remove(member: Member) -> bool:
         ApiKey.objects.filter(user=member.user_id).delete()
         for leave in _AT_LEAVING:
             leave(member.user)
-        Event.record([member], "member", "removed")
+        Event.record([member], "member", "removed", reason)
     return True
 
 
@@ -103,7 +103,7 @@ def _there(organisation: Organisation) -> Any:
 
 
 def _remove(member: Member, reason: str) -> bool:
-    return remove(member)
+    return remove(member, reason)
 
 
 MEMBER_VERBS = (

@@ -60,5 +60,5 @@ class QueuesConfig(AppConfig):
         for one in (alerts, waiting_alerts, running_alerts, job_alerts, webhook_alerts):
             measures.register(*one.MEASURES)
         alert_telling.send_by(call)
-        bulk.when_asked(lambda: doorbell.ring("brain", "queues.tasks.bulk_session"))
+        bulk.when_asked(lambda: doorbell.ring("brain", "queues.tasks.bulk_session", is_hint=True))
         verbs.offer_all()

@@ -48,9 +48,12 @@ def register(*ticks: Tick) -> None:
     TICKS.extend(ticks)
 
 
-def ring(cluster: str, function: str, *args: Any) -> None:
-    """Call `function` (dotted) on a cluster once this transaction is committed. Args: ids only."""
-    transaction.on_commit(lambda: async_task(function, *args, cluster=cluster))
+def ring(cluster: str, function: str, *args: Any, is_hint: bool = False) -> None:
+    """Call `function` (dotted) on a cluster once this transaction is committed. Args: ids only.
+
+    `is_hint`: a tick would do without; that the broker is away is logged, and fails nothing.
+    """
+    transaction.on_commit(lambda: async_task(function, *args, cluster=cluster), robust=is_hint)
 
 
 def schedule_ticks(clusters: Sequence[str] = ()) -> None:

@@ -66,7 +66,7 @@ DEVICE_VERBS = (
         _("Drain"),
         _("The device gets no new task. The one under way goes on."),
         Device.drain,
-        lambda device: device.status != Service.DRAINING,
+        lambda device: device.status == Service.IN_SERVICE,  # as undoing it leaves it
         icon="hourglass_bottom",
         undo="restore",
     ),

@@ -183,7 +183,7 @@ def _context(request: HttpRequest, is_overtaken: bool) -> Context:
         "may_save": request.user.has_perm(OPERATE),
         "typed": request.POST,
         "document": request.POST.get("document") or _document(),
-        "order": [one.generator.name for one in stand],
+        "order": main_config.order(one.generator for one in stand),
     }
 
 

@@ -40,7 +40,7 @@ def _kept(request: HttpRequest, page: str, name: str, query: str, is_shared: boo
     except saved_filters.TooMany:
         told = _("You have %d saved filters: delete one first.")
         messages.error(request, told % saved_filters.MOST)
-    except saved_filters.TooLong:
+    except (saved_filters.TooLong, ValueError):  # more parts than an address may have
         messages.error(request, _("This filter is too long to be saved."))
     else:
         messages.success(request, _('Saved as "%s".') % row.name)

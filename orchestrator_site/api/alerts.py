@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_filters import rest_framework as filters
@@ -122,3 +123,7 @@ class MaintenanceWindowViewSet(ModelViewSet):
     queryset = MaintenanceWindow.objects.prefetch_related("rules")
     serializer_class = MaintenanceWindowSerializer
     filterset_class = MaintenanceFilter
+
+    def perform_create(self, serializer: serializers.BaseSerializer[MaintenanceWindow]) -> None:
+        with transaction.atomic():  # without its rules it would be for all of them
+            serializer.save()

@@ -12,11 +12,12 @@ from drf_spectacular.utils import OpenApiTypes, extend_schema, extend_schema_fie
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrator_site import bulk
-from orchestrator_site.admin.bulk import may_act, report
+from orchestrator_site import bulk, tenancy
+from orchestrator_site.admin.bulk import may_act, model_of, report
 from orchestrator_site.api.access import RolePermission
 from orchestrator_site.api.errors import Conflict
 from orchestrator_site.api.views import LOOKUPS, ErrorSerializer, ReadOnlyViewSet, with_verbs
@@ -115,13 +116,21 @@ class BulkRehearsalSerializer(serializers.Serializer[Any]):
 
 class BulkRules(RolePermission):
     """Looking asks for the list's permission; asking for one, for that to act on bulk actions, and
-    then for that of its rows."""
+    then for that of its rows. It is for our own staff: the rows are everybody's."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        is_ours = tenancy.organisation_of(request.user) is None
+        return is_ours and super().has_permission(request, view)
 
     def needed(self, request: Request, view: Any) -> list[str]:
         return [OPERATE] if view.action == "create" else super().needed(request, view)
 
     def has_object_permission(self, request: Request, view: Any, row: BulkAction) -> bool:
-        return request.method == "GET" or may_act(request.user, row)
+        if request.method in SAFE_METHODS:
+            return True
+        model = model_of(row)
+        needed = [operate_permission(model)] if model else []
+        return may_act(request.user, row) and self.in_scope(request, needed)
 
 
 @with_verbs(*bulk.BULK_VERBS)

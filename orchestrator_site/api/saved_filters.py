@@ -75,7 +75,11 @@ class SavedFilterViewSet(
     filterset_fields = ("page", "name", "is_shared")
 
     def get_queryset(self) -> QuerySet[SavedFilter]:
-        return saved_filters.visible(self.request.user)
+        """Of lists that the person may see."""
+        rows = saved_filters.visible(self.request.user)
+        pages = rows.order_by().values_list("page", flat=True).distinct()
+        seen = [page for page in pages if saved_filters.may_see(self.request.user, page)]
+        return rows.filter(page__in=seen)
 
     def perform_create(self, serializer: serializers.BaseSerializer[SavedFilter]) -> None:
         """One of this name is changed."""

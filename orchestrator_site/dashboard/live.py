@@ -156,7 +156,8 @@ class Door:
             self._known.clear()
             raise
         for key, reader in known.items():
-            if reader.session_key not in alive or stamps.get(reader.user_id) != reader.stamp:
+            stamp = stamps.get(reader.user_id)  # None: somebody who may not come in
+            if reader.session_key not in alive or stamp is None or stamp != reader.stamp:
                 self._known.pop(key, None)
 
 

@@ -9,6 +9,9 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Exists, F, Q
+from django.db.models.signals import post_delete, pre_delete
+from django.dispatch import receiver
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from orchestrator_site.models.alert import AlertRule
@@ -70,3 +73,23 @@ class MaintenanceWindow(models.Model):
     def clean(self, *args: Any) -> None:
         if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
             raise ValidationError({"ends_at": _("It must end after it begins.")})
+
+
+@receiver(pre_delete, sender=AlertRule)
+def _remember_its_windows(instance: Any, **kwargs: Any) -> None:
+    windows = MaintenanceWindow.objects.filter(rules=instance, ends_at__gt=timezone.now())
+    instance.windows_of_its_own = list(windows.values_list("pk", flat=True))
+
+
+@receiver(post_delete, sender=AlertRule)
+def _end_what_was_for_it_alone(instance: Any, **kwargs: Any) -> None:
+    """A window without rules is for all of them: what was for rules that are gone ends with the
+    last of them."""
+    now = timezone.now()
+    left = MaintenanceWindow.objects.filter(pk__in=instance.windows_of_its_own, rules=None)
+    for window in left:
+        if window.starts_at < now:
+            window.ends_at = now
+            window.save()
+        else:
+            window.delete()

@@ -96,6 +96,9 @@ def test_a_scraper_is_a_machine_though_it_has_a_key(person: Person) -> None:
     scraper.groups.set(Group.objects.filter(name="scraper"))
     both = person("operator")
     both.groups.add(Group.objects.get(name="scraper"))
+    more = User.objects.create_user("robot-of-ana")
+    more.groups.set([Group.objects.get(name="scraper"), Group.objects.create(name="night shift")])
+    assert audit_sources._scrapers() == ["robot"]
     happened("robot/key", ActorKind.API_KEY)
     happened(f"{both}/key", ActorKind.API_KEY)
     assert [entry.actor for entry in sealed()] == ["operator-person/key"]

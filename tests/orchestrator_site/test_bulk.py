@@ -17,15 +17,24 @@ from django.db import connections
 from django.test import Client
 from django.urls import reverse
 
+from brain.models import SigningKey
+from devices.models import Device
 from orchestrator_site import bulk
 from orchestrator_site.actors import ActorKind, acting_as
 from orchestrator_site.models import BulkAction, Event, Lease
 from orchestrator_site.narrowing import NoSuchFilter, narrowed
 from orchestrator_site.stopping import Stop
 from orchestrator_site.verbs import OFFERS, InvalidValue, Refused
+from queues import doorbell
 from queues.models import TramiteTask, WebhookEndpoint
 from tests.callers import Caller, key_of, problem
-from tests.factories import MemberFactory, TramiteTaskFactory
+from tests.factories import (
+    DeviceFactory,
+    JobFactory,
+    MemberFactory,
+    TramiteTaskFactory,
+    WebhookEndpointFactory,
+)
 
 pytestmark = pytest.mark.django_db
 Status = TramiteTask.Status
@@ -464,3 +473,74 @@ def test_a_viewer_looks_and_a_member_does_not(person: Callable[[str], User]) -> 
     viewer.send("bulk-actions/", {**ORDER, "filter": {}}, status=403)
     member.read("bulk-actions/", status=403)
     member.send("bulk-actions/", {**ORDER, "filter": {}}, status=403)
+
+
+# --- What must not happen -------------------------------------------------------------------------
+
+
+def test_a_row_that_cannot_be_read_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = WebhookEndpointFactory.create_batch(2)
+    action = ask("disable", kind="webhook")
+    manager, lost = WebhookEndpoint._default_manager, str(rows[0].pk)
+    filtered = type(manager).filter
+
+    def filter_(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if kwargs == {"pk": lost}:
+            raise ValueError("no key opens this")
+        return filtered(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(manager), "filter", filter_)
+    assert bulk.step(Stop())
+    action.refresh_from_db()
+    assert (action.status, action.done, action.refused, action.unsure) == ("done", 1, 1, 0)
+
+
+def test_a_broker_that_is_away_fails_nothing(
+    api: Caller, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    def away(*args: Any, **kwargs: Any) -> None:
+        raise doorbell.BROKER_AWAY[0]("connection refused")
+
+    monkeypatch.setattr(doorbell, "async_task", away)
+    TramiteTaskFactory()
+    asked = {"kind": "tramite", "verb": "hold", "filter": {}, "reason": REASON}
+    with django_capture_on_commit_callbacks(execute=True):
+        api.send("bulk-actions/", asked, 202)
+    assert bulk.step(Stop()) and statuses() == {"held": 1}
+
+
+def test_staff_with_a_place_in_an_organisation_acts_on_no_other_s(
+    person: Callable[[str], User], signed_in: SignedIn
+) -> None:
+    JobFactory(status="queued")
+    operator = person("operator")
+    MemberFactory(user=operator)
+    caller = Caller(key_of(operator))
+    asked = {"kind": "job", "verb": "cancel", "filter": {}, "reason": REASON, "dry_run": True}
+    caller.send("bulk-actions/", asked, 403)
+    caller.read("bulk-actions/", 403)
+    client = Client()
+    client.force_login(operator)
+    assert client.get(reverse("admin:orchestrator_site_bulkaction_changelist")).status_code == 403
+
+
+def test_a_key_stops_only_what_its_scope_could_ask_for(person: Callable[[str], User]) -> None:
+    SigningKey.current()
+    TramiteTaskFactory()
+    chief = person("admin")
+    narrow = Caller(key_of(chief, "operate"))
+    keys, appeals = ask("revoke", kind="signing-key"), ask()
+    narrow.send(f"bulk-actions/{keys.pk}/stop/", {"reason": REASON}, 403)
+    narrow.send(f"bulk-actions/{appeals.pk}/stop/", {"reason": REASON})
+    Caller(key_of(chief, name="wide")).send(f"bulk-actions/{keys.pk}/stop/", {"reason": REASON})
+
+
+def test_undoing_a_drain_puts_no_quarantined_device_into_service() -> None:
+    well, broken = DeviceFactory(), DeviceFactory(status="quarantined")
+    action = ask("drain", kind="device")
+    bulk.step(Stop())
+    undone = bulk.undo(BulkAction.objects.get(pk=action.pk), REASON)
+    bulk.step(Stop())
+    assert undone
+    standing = dict(Device.objects.values_list("pk", "status"))
+    assert standing == {well.pk: "in_service", broken.pk: "quarantined"}

@@ -162,3 +162,17 @@ def test_a_window_is_of_our_time(person: Callable[[str], User], year: int) -> No
     assert problem(wrong) == ("invalid", ["starts_at", "ends_at"])
     huge = f"maintenance-windows/?rules=1&rules={'9' * 30}"
     assert problem(caller.read(huge, 400)) == ("invalid", ["rules"])
+
+
+@pytest.mark.parametrize("names", [["queue"], ["queue", "mirror"]])
+def test_a_window_ends_with_the_last_of_its_rules(names: list[str]) -> None:
+    """Without rules it would silence all of them."""
+    begun = window(*names, begins=timezone.now() - HOUR / 2)
+    window(*names, begins=timezone.now() + HOUR)
+    of_all = window(begins=timezone.now() + 5 * HOUR)
+    other = window("queue", "mirror", begins=timezone.now() + 7 * HOUR)
+    AlertRule.objects.filter(name__in=names).delete()
+    begun.refresh_from_db()
+    assert not begun.is_open(timezone.now())
+    left = {begun.pk, of_all.pk} | ({other.pk} if len(names) == 1 else set())
+    assert set(MaintenanceWindow.objects.values_list("pk", flat=True)) == left
