@@ -46,7 +46,8 @@ class Walk:
         self.look()
 
     def look(self) -> None:
-        """At the page as it stands."""
+        """At the page as it stands, once it has come."""
+        self.page.wait_for_function("document.readyState === 'complete'")
         for size in (WIDE, NARROW):
             self.page.set_viewport_size(size)  # type: ignore[arg-type]
             if (beyond := self.page.evaluate(BEYOND)) > 0:

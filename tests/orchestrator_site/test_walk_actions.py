@@ -70,7 +70,8 @@ def act(walk: walking.Walk, path: str) -> bool:
     """Give a reason, and say yes; whether it was done, and not refused for the row's state."""
     walk.go(path)
     walk.page.fill("#reason", "seen on the site")
-    walk.page.click("form.verb button[type=submit]")
+    with walk.page.expect_navigation():
+        walk.page.click("form.verb button[type=submit]")
     walk.look()
     return "Done for 1 row" in (walk.page.text_content("body") or "")
 

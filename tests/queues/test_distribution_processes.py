@@ -11,6 +11,8 @@ import pytest
 from tests.machine import Machine, wait_for
 from tests.scraper import Scraper, serving
 
+pytestmark = pytest.mark.long
+
 WAITING = """
 from tests.factories import DeviceFactory, EndpointFactory, NbcRecordFactory
 from queues.models import Generator
@@ -23,8 +25,6 @@ ASSIGNED = """
 from brain import assigning
 from queues.models import Generator
 from tests.factories import DeviceFactory, EndpointFactory, NbcRecordFactory
-
-pytestmark = pytest.mark.long
 Generator.objects.exclude(name="G_SISEC").update(enabled=False)
 EndpointFactory(url="{url}")
 DeviceFactory.create_batch(3)
