@@ -64,10 +64,10 @@ class BulkActionAdmin(VerbAdmin, ReadOnlyAdmin):
         name = "orchestrator_site_bulkaction_report"
         return [path("<int:pk>/report.csv", report, name=name), *super().get_urls()]
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """They are our own staff's: their rows are everybody's."""
-        is_ours = organisation_of(request.user) is None
-        return is_ours and super().has_view_permission(request, obj)
+        rows = super().get_queryset(request)
+        return rows if organisation_of(request.user) is None else rows.none()
 
     def fitting(self, row: Any) -> list[Verb]:
         return [verb for verb in self.verbs if verb.fits(row)]

@@ -513,6 +513,7 @@ def test_staff_with_a_place_in_an_organisation_acts_on_no_other_s(
     person: Callable[[str], User], signed_in: SignedIn
 ) -> None:
     JobFactory(status="queued")
+    action = ask("cancel", kind="job")
     operator = person("operator")
     MemberFactory(user=operator)
     caller = Caller(key_of(operator))
@@ -521,7 +522,10 @@ def test_staff_with_a_place_in_an_organisation_acts_on_no_other_s(
     caller.read("bulk-actions/", 403)
     client = Client()
     client.force_login(operator)
-    assert client.get(reverse("admin:orchestrator_site_bulkaction_changelist")).status_code == 403
+    listed = client.get(reverse("admin:orchestrator_site_bulkaction_changelist"))
+    assert listed.context["cl"].result_count == 0
+    others = reverse("admin:orchestrator_site_bulkaction_report", args=[action.pk])
+    assert client.get(others).status_code == 404
 
 
 def test_a_key_stops_only_what_its_scope_could_ask_for(person: Callable[[str], User]) -> None:
