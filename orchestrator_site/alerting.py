@@ -133,7 +133,7 @@ def evaluate(now: datetime) -> Evaluation:
     looks = {name: _look(name) for name in sorted({rule.measure for rule in rules})}
     changes = [_apply(rule, looks[rule.measure], now) for rule in rules]
     switched_off = _end_of_disabled_rules(now)
-    silenced = set(MaintenanceWindow.silenced(now).values_list("pk", flat=True))
+    silenced = MaintenanceWindow.silenced_keys(now)
     return Evaluation(
         rules=len(rules),
         opened=sum(change.opened for change in changes),

@@ -18,11 +18,7 @@ def banner(request: HttpRequest) -> dict[str, Any]:
         return {}
     raised = Alert.objects.raised().select_related("rule").worst_first()
     shown = list(raised[:SHOWN])
-    silenced = _silenced() if shown else set()
+    silenced = MaintenanceWindow.silenced_keys(timezone.now()) if shown else set()
     for alert in shown:
         alert.in_maintenance = alert.rule_id in silenced
     return {"alerts": shown, "more_alerts": max(0, raised.count() - SHOWN)}
-
-
-def _silenced() -> set[int]:
-    return set(MaintenanceWindow.silenced(timezone.now()).values_list("pk", flat=True))

@@ -70,6 +70,10 @@ class MaintenanceWindow(models.Model):
         is_all = Exists(there.filter(rules=None))
         return AlertRule.objects.filter(is_all | Q(pk__in=there.values("rules")))
 
+    @classmethod
+    def silenced_keys(cls, now: datetime) -> set[int]:
+        return set(cls.silenced(now).values_list("pk", flat=True))
+
     def clean(self, *args: Any) -> None:
         if self.starts_at and self.ends_at and self.ends_at <= self.starts_at:
             raise ValidationError({"ends_at": _("It must end after it begins.")})

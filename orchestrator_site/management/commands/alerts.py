@@ -39,7 +39,7 @@ class Command(ActingCommand):
             self._list(options["json"])
 
     def _list(self, as_json: bool) -> None:
-        silenced = set(MaintenanceWindow.silenced(timezone.now()).values_list("pk", flat=True))
+        silenced = MaintenanceWindow.silenced_keys(timezone.now())
         raised = Alert.objects.raised().select_related("rule").worst_first()
         rows = [_told(alert, alert.rule_id in silenced) for alert in raised]
         if as_json:
