@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.translation import gettext_lazy
 from rest_framework.renderers import JSONRenderer
 
+from orchestrator_site import connections as project_connections
 from orchestrator_site.api import keys
 from orchestrator_site.api.rendering import FastJSONRenderer
 from orchestrator_site.models import ApiKey
@@ -127,3 +130,29 @@ def test_a_connection_that_the_server_ended_is_made_anew(kept: None) -> None:
     with mine.cursor() as cursor:
         cursor.execute("SELECT 1")
         assert cursor.fetchone() == (1,)
+
+
+@pytest.mark.parametrize(("silent", "asked"), [(60.0, 0), (0.0, 1)])
+def test_a_connection_that_was_silent_for_long_is_asked(
+    monkeypatch: pytest.MonkeyPatch, silent: float, asked: int
+) -> None:
+    """Who has gone without a word leaves a socket that looks well."""
+    monkeypatch.setattr(project_connections, "SILENT", silent)
+    ours, theirs = socket.socketpair()
+    questions: list[str] = []
+
+    class Wrapper:
+        vendor = "postgresql"
+        connection = SimpleNamespace(closed=False, fileno=ours.fileno)
+
+        def is_usable(self) -> bool:
+            questions.append("SELECT 1")
+            return False
+
+    wrapper = Wrapper()
+    project_connections.ask_the_socket(wrapper)
+    with ours, theirs:
+        assert wrapper.is_usable() is (asked == 0)
+        assert len(questions) == asked
+        theirs.close()
+        assert wrapper.is_usable() is False, "it has hung up"
